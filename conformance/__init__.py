@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The requirement registry, the judges, the conformance tests and the command line."""
