@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only place of the project that makes Redis clients.
+
+Each client is bound to one database for life (E12), retries nothing, waits for nothing
+without a limit, and lets no command reach the wire that `forbidden` or the client's own
+policy refuses. The check sits in the connection, below pipelines, transactions, Pub/Sub
+and bulk reads, so that no way around it is left.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+
+import hiredis
+import redis
+from kryonix_cache.reference_impl.bulk import KeyTemplate, Reply
+from kryonix_cache.reference_impl.endpoint import Endpoint
+from kryonix_cache.reference_impl.errors import DatabaseSwitchError, UncheckedBytesError
+from kryonix_cache.reference_impl.forbidden import FORBIDDEN, Command, refuse_forbidden
+from redis.backoff import NoBackoff
+from redis.connection import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+
+__all__ = [
+    "FORBIDDEN",
+    "Command",
+    "CommandPolicy",
+    "Endpoint",
+    "GuardedConnection",
+    "KeyTemplate",
+    "Pools",
+    "Reply",
+    "bulk",
+    "connect",
+]
+
+USER_TIMEOUT_MS = 30_000
+"""TCP_USER_TIMEOUT of every client connection (E02)."""
+
+KEEPALIVE_SECONDS = 60
+"""Idle seconds before the first keep-alive probe."""
+
+_CHUNK = 1 << 16
+# RESP2 needs no HELLO, which an ACL of Redis 6.2 may deny, works behind every proxy, and
+# brings no push messages between the replies of a bulk read.
+_PROTOCOL = 2
+_UNFINISHED = object()
+
+
+class CommandPolicy(Protocol):
+    """What decides about each command before it is sent.
+
+    Each method raises to refuse; what it lets pass is sent. Commands of the connection's
+    own set-up (AUTH, SELECT, CLIENT SETNAME) are not shown to a policy. Subclass the
+    Protocol to inherit `check_batch` and `check_bulk`.
+    """
+
+    def check(self, args: Command, database: int) -> None:
+        """Judge one command that goes out alone."""
+        ...
+
+    def check_batch(self, commands: Sequence[Command], database: int) -> None:
+        """Judge the commands of one pipeline, MULTI and EXEC among them."""
+        for command in commands:
+            self.check(command, database)
+
+    def check_bulk(self, template: KeyTemplate, database: int, keys: int) -> None:
+        """Judge a bulk read of so many keys; a template holds read commands only."""
+        for command in template.commands_for(b"") if keys else ():
+            self.check(command, database)
+
+
+class _CheckedBytes(list[bytes]):
+    """Bytes for the wire that came out of the check; nothing else is sent."""
+
+
+class _GuardedPacker:
+    """Packs one command for the wire, after the check of exactly these bytes.
+
+    redis-py hands each command that is not part of a pipeline to the packer of its
+    connection, whichever way it came.
+    """
+
+    def __init__(self, policy: CommandPolicy | None, database: int) -> None:
+        self._policy = policy
+        self._database = database
+        self.setting_up = False
+
+    def pack(self, *args: object) -> list[bytes]:
+        command = _as_sent(args)
+        self._refuse(command)
+        if self._policy is not None and not self.setting_up:
+            self._policy.check(command, self._database)
+        return _CheckedBytes([_packed(command)])
+
+    def pack_batch(self, commands: Iterable[Sequence[object]]) -> list[bytes]:
+        batch = [_as_sent(command) for command in commands]
+        for command in batch:
+            self._refuse(command)
+        if self._policy is not None:
+            self._policy.check_batch(batch, self._database)
+        return _in_chunks(_packed(command) for command in batch)
+
+    def pack_bulk(self, template: KeyTemplate, keys: Sequence[bytes]) -> list[bytes]:
+        if self._policy is not None:
+            self._policy.check_bulk(template, self._database, len(keys))
+        return _CheckedBytes([template.packed(keys)])
+
+    def _refuse(self, command: Command) -> None:
+        refuse_forbidden(command)
+        if command[0].upper() == b"SELECT" and not self.setting_up:
+            raise DatabaseSwitchError(self._database)
+
+
+class GuardedConnection(AbstractConnection):
+    """A connection that sends nothing unchecked; the transport comes from the second base."""
+
+    def __init__(
+        self, *, policy: CommandPolicy | None = None, name: str | None = None, **options: Any
+    ) -> None:
+        self._packer = _GuardedPacker(policy, options.get("db", 0))
+        self._name = name
+        self._reader = _reader()
+        super().__init__(command_packer=cast("Any", self._packer), **options)
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 (redis-py's signature)
+        """Authenticate, select the database, and give the connection its name."""
+        self._reader = _reader()
+        self._packer.setting_up = True
+        try:
+            super().on_connect_check_health(check_health)
+            self._give_name()
+        except BaseException:
+            self.disconnect()
+            raise
+        finally:
+            self._packer.setting_up = False
+
+    def _give_name(self) -> None:
+        if self._name is None:
+            return
+        self.send_command("CLIENT", "SETNAME", self._name, check_health=False)
+        try:
+            self.read_response()
+        except redis.ResponseError:
+            # A name only helps whoever reads CLIENT LIST; an ACL may deny it, and does so
+            # with every CLIENT subcommand on Redis 6.2.
+            return
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """Check and pack one command."""
+        return self._packer.pack(*args)
+
+    def pack_commands(self, commands: Iterable[Sequence[Any]]) -> list[bytes]:
+        """Check the commands of a pipeline together, then pack them."""
+        return self._packer.pack_batch(commands)
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 (redis-py's signature)
+        """Send what this connection packed.
+
+        Raises:
+            UncheckedBytesError: the bytes came from elsewhere.
+
+        """
+        if not isinstance(command, _CheckedBytes):
+            raise UncheckedBytesError
+        super().send_packed_command(command, check_health)
+
+    def exchange(self, commands: Sequence[Sequence[bytes]]) -> list[Reply]:
+        """Send a pipeline and return its replies; an error reply stands in its place.
+
+        Costs a tenth of a redis-py pipeline: replies are neither converted nor decoded.
+        """
+        self.send_packed_command(self._packer.pack_batch(commands))
+        return self.read_replies(len(commands))
+
+    def exchange_keys(self, template: KeyTemplate, keys: Sequence[bytes]) -> list[Reply]:
+        """Run the read commands of a template for each key; replies in the order sent."""
+        self.send_keys(template, keys)
+        return self.read_replies(len(keys) * len(template))
+
+    def send_keys(self, template: KeyTemplate, keys: Sequence[bytes]) -> None:
+        """Send without reading, so that the server works while the caller does.
+
+        Follow it with `read_replies(len(keys) * len(template))`.
+        """
+        if keys:
+            self.send_packed_command(self._packer.pack_bulk(template, keys))
+
+    def send_batch(self, commands: Sequence[Sequence[bytes]]) -> None:
+        """Send a pipeline without reading; follow it with `read_replies(len(commands))`."""
+        if commands:
+            self.send_packed_command(self._packer.pack_batch(commands))
+
+    def read_replies(self, count: int) -> list[Reply]:
+        """Read so many replies as they are on the wire.
+
+        Raises:
+            redis.ConnectionError: the server closed the connection.
+            redis.TimeoutError: the server sent nothing within the socket time-out.
+
+        """
+        replies: list[Reply] = []
+        gets = self._reader.gets
+        try:
+            while len(replies) < count:
+                reply = gets()
+                if reply is _UNFINISHED:
+                    self._reader.feed(self._received())
+                else:
+                    replies.append(reply)
+        except BaseException:
+            # Replies are still under way: the next user would take them for his own.
+            self.disconnect()
+            raise
+        return replies
+
+    def _received(self) -> bytes:
+        sock = self._get_socket()
+        if sock is None:
+            raise redis.ConnectionError("the connection is closed")
+        try:
+            data = sock.recv(_CHUNK)
+        except TimeoutError:
+            raise redis.TimeoutError(f"no reply from {self._host_error()}") from None
+        except OSError as error:
+            raise redis.ConnectionError(f"{self._host_error()}: {error}") from error
+        if not data:
+            raise redis.ConnectionError(f"{self._host_error()} closed the connection")
+        return data
+
+    def socket_option(self, level: int, option: int) -> int:
+        """Read an integer option back from the open socket (E02)."""
+        self.connect()
+        sock = self._get_socket()
+        if sock is None:
+            raise redis.ConnectionError("the connection is closed")
+        return sock.getsockopt(level, option)
+
+
+class _TcpConnection(GuardedConnection, Connection):
+    """Plain TCP."""
+
+
+class _TlsConnection(GuardedConnection, SSLConnection):
+    """TLS with a verified certificate."""
+
+
+class _UnixConnection(GuardedConnection, UnixDomainSocketConnection):
+    """A socket in the file system."""
+
+
+def connect(
+    endpoint: Endpoint,
+    database: int = 0,
+    *,
+    policy: CommandPolicy | None = None,
+    name: str | None = None,
+    timeout: float = 5.0,
+    max_connections: int = 16,
+    decode: bool = False,
+) -> redis.Redis:
+    """Make a client of one database; nothing is sent before its first command.
+
+    `timeout` limits, in seconds, the wait for a connection to be made, for one of the pool
+    to be free, and for each reply. `endpoint.database` is not looked at: what the client is
+    bound to stands in the call. Close the client to close its pool.
+    """
+    pool = BlockingConnectionPool(
+        max_connections=max_connections,
+        timeout=timeout,
+        connection_class=_CLASSES[endpoint.scheme],
+        db=database,
+        username=endpoint.username,
+        password=endpoint.password,
+        protocol=_PROTOCOL,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        decode_responses=decode,
+        retry=Retry(NoBackoff(), 0),
+        driver_info=None,
+        policy=policy,
+        name=name,
+        **_transport(endpoint),
+    )
+    return redis.Redis.from_pool(pool)
+
+
+class Pools:
+    """One client for each database, made when it is first asked for.
+
+    Safe to share between threads. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        policy: CommandPolicy | None = None,
+        name: str | None = None,
+        timeout: float = 5.0,
+        max_connections: int = 16,
+        decode: bool = False,
+    ) -> None:
+        self.endpoint = endpoint
+        self._policy = policy
+        self._name = name
+        self._timeout = timeout
+        self._max_connections = max_connections
+        self._decode = decode
+        self._clients: dict[int, redis.Redis] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, database: int) -> redis.Redis:
+        with self._lock:
+            if database not in self._clients:
+                self._clients[database] = connect(
+                    self.endpoint,
+                    database,
+                    policy=self._policy,
+                    name=self._name,
+                    timeout=self._timeout,
+                    max_connections=self._max_connections,
+                    decode=self._decode,
+                )
+            return self._clients[database]
+
+    def close(self) -> None:
+        """Close every pool; a later use opens it again."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def bulk(client: redis.Redis) -> Iterator[GuardedConnection]:
+    """Take one connection of the client's pool for bulk work.
+
+    After an exception the connection is closed, because replies may still be under way.
+    """
+    pool = client.connection_pool
+    connection = cast("_TcpConnection", pool.get_connection())
+    try:
+        yield connection
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+_CLASSES: dict[str, type[_TcpConnection | _TlsConnection | _UnixConnection]] = {
+    "redis": _TcpConnection,
+    "rediss": _TlsConnection,
+    "unix": _UnixConnection,
+}
+
+
+def _transport(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.scheme == "unix":
+        return {"path": endpoint.path}
+    options: dict[str, Any] = {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "socket_keepalive": True,
+        "socket_keepalive_options": _tcp_options(),
+    }
+    if endpoint.scheme == "rediss":
+        options |= {
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": endpoint.ca_file and str(endpoint.ca_file),
+            "ssl_certfile": endpoint.cert_file and str(endpoint.cert_file),
+            "ssl_keyfile": endpoint.key_file and str(endpoint.key_file),
+        }
+    return options
+
+
+def _tcp_options() -> dict[int, int]:
+    # macOS has no TCP_USER_TIMEOUT and calls the idle time TCP_KEEPALIVE.
+    wanted = {
+        "TCP_USER_TIMEOUT": USER_TIMEOUT_MS,
+        "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE": KEEPALIVE_SECONDS,
+    }
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+
+
+def _as_sent(args: Sequence[object]) -> tuple[bytes, ...]:
+    # redis-py writes 'CONFIG GET' as one word where the wire has two.
+    first = _encoded(args[0])
+    name = tuple(first.split()) or (first,)
+    return name + tuple(
+        argument if type(argument) is bytes else _encoded(argument) for argument in args[1:]
+    )
+
+
+def _encoded(argument: object) -> bytes:
+    if isinstance(argument, bytes | bytearray | memoryview):
+        return bytes(argument)
+    if isinstance(argument, str):
+        return argument.encode()
+    if isinstance(argument, int | float) and not isinstance(argument, bool):
+        return repr(argument).encode()
+    raise redis.DataError(
+        f"a command takes bytes, str, int or float, not {type(argument).__name__}"
+    )
+
+
+def _packed(command: tuple[bytes, ...]) -> bytes:
+    return cast("bytes", hiredis.pack_command(cast("Any", command)))
+
+
+def _in_chunks(packed: Iterable[bytes]) -> list[bytes]:
+    chunks, pieces, size = _CheckedBytes(), [], 0
+    for piece in packed:
+        pieces.append(piece)
+        size += len(piece)
+        if size >= _CHUNK:
+            chunks.append(b"".join(pieces))
+            pieces, size = [], 0
+    if pieces:
+        chunks.append(b"".join(pieces))
+    return chunks
+
+
+def _reader() -> hiredis.Reader:
+    return hiredis.Reader(
+        protocolError=redis.InvalidResponse,
+        replyError=redis.ResponseError,
+        notEnoughData=_UNFINISHED,
+    )
