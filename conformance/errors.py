@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of the conformance suite and of its command line: one class for each situation."""
+
+from __future__ import annotations
+
+from kryonix_cache.reference_impl.errors import KryonixError
+
+
+class ConformanceError(KryonixError):
+    """Base of the errors of the suite itself."""
+
+
+class RegistryError(ConformanceError):
+    """The registry of requirements or the checklist breaks one of its rules."""
+
+    exit_code = 3
+
+
+class UnknownRequirementError(ConformanceError):
+    """A requirement id was given that the registry does not hold."""
+
+
+class WaiverError(ConformanceError):
+    """A waiver file cannot be used: unreadable, incomplete, expired, or for an unknown id."""
