@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class KryonixError(Exception):
@@ -186,3 +189,44 @@ class KeyPartError(KryonixError):
 
 class UnknownFamilyError(KryonixError):
     """A name is no key family of the contract."""
+
+
+class ValueTooLongLivedError(KryonixError):
+    """A key would live longer than its family's limit, or not at all."""
+
+
+class TargetLostError(KryonixError):
+    """The server went away while it was being worked with."""
+
+    exit_code = 12
+
+
+class ScanLostError(TargetLostError):
+    """The server went away while it was being read; what was seen until then proves nothing."""
+
+    def __init__(self, address: str, place: str, reason: str) -> None:
+        super().__init__(
+            f"The target {address} was lost while {place} was read ({reason}); "
+            "check that the server runs, then run again."
+        )
+
+
+class ReadDeniedError(KryonixError):
+    """The server does not let this user run a command that reading the keyspace needs."""
+
+    def __init__(self, command: str, reply: str) -> None:
+        self.command = command
+        super().__init__(
+            f"The server refuses {command} to this user ({reply}); "
+            f"allow it by ACL, for every key that shall be read, or use another account."
+        )
+
+
+class ImpactInvalidError(KryonixError):
+    """A limit of the impact on the server is no share and none of its words."""
+
+    def __init__(self, given: str, words: Iterable[str]) -> None:
+        super().__init__(
+            f"The impact {given!r} is not valid: "
+            f"give {', '.join(words)}, or a share above 0 and up to 1."
+        )
