@@ -10,6 +10,10 @@ from kryonix_cache.reference_impl.seeding.key import SeedPlan as SeedPlan
 from kryonix_cache.reference_impl.seeding.sample import SamplePlan as SamplePlan
 from kryonix_cache.reference_impl.seeding.seeder import Connections as Connections
 from kryonix_cache.reference_impl.seeding.seeder import Seeder as Seeder
+from kryonix_cache.reference_impl.seeding.synthetic import SyntheticPlan as SyntheticPlan
+from kryonix_cache.reference_impl.seeding.synthetic import (
+    synthetic_tenant_ids as synthetic_tenant_ids,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
