@@ -2,7 +2,7 @@
 """Made-up but realistic run records, built through the real writer."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kryonix_cache.reports.lines import (
@@ -10,12 +10,10 @@ from kryonix_cache.reports.lines import (
     Check,
     ChecklistItem,
     ContractStamp,
-    Finding,
     Footprint,
     Header,
     Outcome,
     Platform,
-    RefusedCommand,
     Registry,
     Requirement,
     Suite,
@@ -27,6 +25,18 @@ from kryonix_cache.reports.redaction import Redactor
 
 STARTED = "2026-11-20T09:30:00+00:00"
 FINISHED = "2026-11-20T09:30:41+00:00"
+
+
+QUIET_FOOTPRINT = Footprint(
+    commands=18_204,
+    foreign_keys_written=0,
+    keys_created=312,
+    keys_removed=312,
+    keys_left=0,
+    values_read=640,
+    digest="equal",
+)
+"""What a run reports that left no trace."""
 
 
 def requirement(
@@ -81,7 +91,7 @@ class Run:
     gate: tuple[str, ...] = ("MUST",)
     selection: tuple[str, ...] = ()
     checklist: tuple[ChecklistItem, ...] = ()
-    footprint: Footprint | None = field(default_factory=lambda: quiet_footprint())
+    footprint: Footprint | None = QUIET_FOOTPRINT
     secrets: tuple[str, ...] = ()
     run: str = "20261120-093000-7f3a"
     address: str = "redis://cache.staging.example:6379"
@@ -136,21 +146,6 @@ class Run:
             return writer.finish(finished=FINISHED, seconds=41.2, footprint=self.footprint)
 
 
-def quiet_footprint() -> Footprint:
-    """Return the footprint of a run that left no trace."""
-    return Footprint(
-        commands=18_204,
-        foreign_keys_written=0,
-        keys_created=312,
-        keys_removed=312,
-        keys_left=0,
-        values_read=640,
-        refused=(),
-        digest="equal",
-        note="",
-    )
-
-
 def waiver(identifier: str, **more: str) -> Waiver:
     """Return a waiver that outlives the run."""
     filled = Waiver(
@@ -160,16 +155,3 @@ def waiver(identifier: str, **more: str) -> Waiver:
         expires="2026-12-31",
     )
     return replace(filled, **more)
-
-
-__all__ = [
-    "FINISHED",
-    "STARTED",
-    "Finding",
-    "RefusedCommand",
-    "Run",
-    "check",
-    "quiet_footprint",
-    "requirement",
-    "waiver",
-]

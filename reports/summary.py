@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The views of a record that several reports share, and their common wording."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kryonix_cache.reports.lines import Outcome, Result, Verdict
+from kryonix_cache.reports.record import Record
+from kryonix_cache.reports.verdict import count_outcomes, is_accepted
+
+SEVEREST_FIRST = (
+    Outcome.FAIL,
+    Outcome.ERROR,
+    Outcome.INCONCLUSIVE,
+    Outcome.WAIVED,
+    Outcome.SKIPPED,
+    Outcome.NOT_OFFERED,
+    Outcome.NOT_APPLICABLE,
+    Outcome.PASS,
+)
+"""The order in which every report lists outcomes."""
+
+QUIET = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE})
+"""Outcomes that ask nothing of the reader."""
+
+MEANINGS: Mapping[Verdict, str] = {
+    Verdict.CONFORMANT: "Every requirement that gates this profile holds.",
+    Verdict.NON_CONFORMANT: "At least one requirement that gates this profile does not hold.",
+    Verdict.ERROR: "The suite or the target broke on the way, so the run proves nothing.",
+    Verdict.INCONCLUSIVE: "At least one gating requirement passed without enough to stand on.",
+    Verdict.PARTIAL: "Nothing fails, but a gating requirement was skipped, waived or not offered.",
+    Verdict.NOTHING_RAN: "No requirement was judged.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The results of one area, in the order of the registry."""
+
+    name: str
+    results: tuple[Result, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many results each outcome has."""
+        return count_outcomes(self.results)
+
+    @property
+    def worst(self) -> Outcome:
+        """The severest outcome; among fails of hazards only, still `fail`."""
+        return min((result.outcome for result in self.results), key=SEVEREST_FIRST.index)
+
+
+def areas_of(record: Record) -> tuple[Area, ...]:
+    """Return the areas in the order in which the registry first names them."""
+    names = dict.fromkeys(result.area for result in record.results)
+    return tuple(
+        Area(name, tuple(result for result in record.results if result.area == name))
+        for name in names
+    )
+
+
+def attention_of(record: Record) -> tuple[Result, ...]:
+    """
+    Return what a reader must look at, gating and severest first.
+
+    That is everything not quiet but hazards; a hazard in error is here, for errors of any level
+    decide the verdict.
+    """
+    return tuple(
+        sorted(
+            (r for r in record.results if r.outcome not in QUIET and not _is_hazard(r)),
+            key=lambda r: (not r.gating, SEVEREST_FIRST.index(r.outcome)),
+        )
+    )
+
+
+def hazards_of(record: Record) -> tuple[Result, ...]:
+    """Return the hazards that showed: reported in every report, gating in none."""
+    return tuple(r for r in record.results if r.outcome not in QUIET and _is_hazard(r))
+
+
+def _is_hazard(result: Result) -> bool:
+    return result.level == "HAZARD" and not result.gating and result.outcome is not Outcome.ERROR
+
+
+def verdict_words(record: Record) -> str:
+    """Return the verdict as every report spells it, an accepted one marked as such."""
+    accepted = is_accepted(record.verdict, record.header.accept)
+    return f"{record.verdict.value} (accepted)" if accepted else record.verdict.value
+
+
+def scope_words(record: Record) -> str:
+    """Return over what the verdict was found."""
+    header = record.header
+    over = f"{len(record.results)} requirements of profile {header.profile}"
+    if header.selection:
+        return f"{over}, only the selection {', '.join(header.selection)}"
+    return over
+
+
+def counts_words(counts: Mapping[str, int]) -> str:
+    """Return counts as words, severest first, zeros left out."""
+    shown = [f"{counts[outcome]} {outcome}" for outcome in SEVEREST_FIRST if counts.get(outcome)]
+    return ", ".join(shown) or "none"
+
+
+def gist_of(result: Result) -> str:
+    """Return one sentence for a result: its reason, else its first finding."""
+    if result.reason:
+        return result.reason
+    if result.evidence:
+        finding = result.evidence[0]
+        return f"{finding.where}: found {finding.found}, wanted {finding.wanted}"
+    return result.outcome.value
