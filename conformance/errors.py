@@ -22,3 +22,11 @@ class UnknownRequirementError(ConformanceError):
 
 class WaiverError(ConformanceError):
     """A waiver file cannot be used: unreadable, incomplete, expired, or for an unknown id."""
+
+
+class UsageError(ConformanceError):
+    """The command line asks for something that cannot be done; nothing was started."""
+
+
+class ConfigFileError(ConformanceError):
+    """The server's configuration file, given for comparison, cannot be read."""

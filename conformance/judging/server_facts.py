@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server tells about itself, asked once and only by reading.
+
+Each question may be refused by an ACL or unknown to an old server. A refusal is kept beside
+the answers, so that a judge can say what it could not see instead of guessing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import redis
+from kryonix_cache.conformance.judging.config_file import ConfigFile, read_config_file
+from kryonix_cache.reference_impl.connection import connect
+from kryonix_cache.reference_impl.scan import reader, told
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from kryonix_cache.reference_impl.bulk import Reply
+    from kryonix_cache.reference_impl.connection import CommandPolicy, Endpoint
+
+PROBE_KEY = b"kryonix-cache:authentication-probe"
+"""The key that an unauthenticated connection tries to read; nobody ever writes it."""
+
+_QUESTIONS: tuple[tuple[bytes, ...], ...] = (
+    (b"PING",),
+    (b"CONFIG", b"GET", b"*"),
+    (b"INFO",),
+    (b"ACL", b"WHOAMI"),
+    (b"ACL", b"GETUSER", b"default"),
+)
+_NAMES = ("PING", "CONFIG GET", "INFO", "ACL WHOAMI", "ACL GETUSER")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What an ACL says of a user: its flags, and the keys and commands it may use.
+
+    `selectors` counts the further rules of Redis 7 that add to the first.
+    """
+
+    flags: tuple[str, ...]
+    keys: str
+    commands: str
+    selectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a connection without credentials was answered to one command.
+
+    `reply` is None where no connection came about, and `reason` says why.
+    """
+
+    command: str
+    allowed: bool
+    reply: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentFacts:
+    """Everything the server's judges look at.
+
+    `directives` and `info` are empty, `user` and `default_user` None where `refusals` holds
+    the server's reply to CONFIG GET, INFO, ACL WHOAMI or ACL GETUSER. `commands` counts what
+    was sent.
+    """
+
+    scheme: str
+    pong: bool
+    directives: Mapping[str, str] = field(default_factory=dict)
+    info: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    default_user: User | None = None
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    anonymous: tuple[Attempt, ...] = ()
+    config_file: ConfigFile | None = None
+    replica_allowed: bool = False
+    commands: int = 0
+
+    @property
+    def host_memory(self) -> int | None:
+        """The memory of the server's host in bytes, where the server tells it."""
+        text = self.info.get("total_system_memory", "")
+        return int(text) if text.isdigit() and int(text) > 0 else None
+
+    @property
+    def config_path(self) -> str | None:
+        """Where the server's configuration file is: '' without one, None where unknown."""
+        return self.info.get("config_file")
+
+    @property
+    def product(self) -> tuple[str, str]:
+        """Name and version, 'unknown' where the server does not tell."""
+        # Valkey keeps redis_version for old clients, so its own field is asked first.
+        for name in ("valkey", "dragonfly", "redis"):
+            if version := self.info.get(f"{name}_version"):
+                return name, version
+        return "unknown", "unknown"
+
+
+def collect(
+    client: redis.Redis,
+    endpoint: Endpoint,
+    *,
+    config_file: Path | None = None,
+    replica_allowed: bool = False,
+    policy: CommandPolicy | None = None,
+) -> DeploymentFacts:
+    """Ask the server once; `policy` binds the second, unauthenticated connection.
+
+    Raises:
+        ScanLostError: the server went away.
+        ConfigFileError: `config_file` cannot be read.
+
+    """
+    file = None if config_file is None else read_config_file(config_file)
+    with told(client, endpoint.database), reader(client) as connection:
+        replies = dict(zip(_NAMES, connection.exchange(_QUESTIONS), strict=True))
+    attempts = attempt_without_credentials(endpoint, policy=policy)
+    user = replies["ACL WHOAMI"]
+    return DeploymentFacts(
+        scheme=endpoint.scheme,
+        pong=replies["PING"] == b"PONG",
+        directives=_pairs(replies["CONFIG GET"]),
+        info=_info(replies["INFO"]),
+        user=_text(user) if isinstance(user, bytes) else None,
+        default_user=_user(replies["ACL GETUSER"]),
+        refusals={
+            name: str(reply)
+            for name, reply in replies.items()
+            if isinstance(reply, redis.ResponseError)
+        },
+        anonymous=attempts,
+        config_file=file,
+        replica_allowed=replica_allowed,
+        commands=len(_QUESTIONS) + len(attempts),
+    )
+
+
+def attempt_without_credentials(
+    endpoint: Endpoint, *, policy: CommandPolicy | None = None
+) -> tuple[Attempt, ...]:
+    """Try PING and GET on a connection that shows neither password nor certificate."""
+    bare = dataclasses.replace(
+        endpoint, username=None, password=None, cert_file=None, key_file=None, database=0
+    )
+    client = connect(bare, 0, policy=policy, max_connections=1)
+    try:
+        with reader(client) as connection:
+            replies = connection.exchange([(b"PING",), (b"GET", PROBE_KEY)])
+    except redis.RedisError as error:
+        # Protected mode and the limit of clients answer before the first command.
+        refused = isinstance(error, redis.ResponseError | redis.AuthenticationError)
+        return (Attempt("PING", allowed=False, reply=_line(error) if refused else None,
+                        reason=_line(error)),)  # fmt: skip
+    finally:
+        client.close()
+    return tuple(
+        Attempt(name, allowed=not isinstance(reply, redis.ResponseError), reply=_line(reply))
+        for name, reply in zip(("PING", "GET"), replies, strict=True)
+    )
+
+
+def _line(reply: object) -> str:
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+    return (text.splitlines() or [""])[0][:200]
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _pairs(reply: Reply) -> dict[str, str]:
+    if not isinstance(reply, list):
+        return {}
+    texts = [_text(each) for each in reply]
+    return dict(zip(texts[0::2], texts[1::2], strict=True))
+
+
+def _info(reply: Reply) -> dict[str, str]:
+    if not isinstance(reply, bytes):
+        return {}
+    lines = (line.partition(":") for line in _text(reply).splitlines() if line[:1] != "#")
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _user(reply: Reply) -> User | None:
+    if not isinstance(reply, list):
+        return None
+    parts = dict(zip(map(_text, reply[0::2]), reply[1::2], strict=True))
+    selectors = parts.get("selectors")
+    return User(
+        flags=tuple(_words(parts.get("flags"))),
+        keys=" ".join(_words(parts.get("keys"))),
+        commands=_text(parts.get("commands", b"")),
+        selectors=len(selectors) if isinstance(selectors, list) else 0,
+    )
+
+
+def _words(value: Reply) -> Sequence[str]:
+    # Redis 6.2 sends key patterns as a list, later servers as one string.
+    if isinstance(value, list):
+        return [_text(each) for each in value]
+    return [] if not value else [_text(value)]
