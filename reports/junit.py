@@ -13,9 +13,9 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from kryonix_cache.reports.lines import Outcome, Result, Verdict
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import (
-    MEANINGS,
     counts_words,
     gist_of,
+    meaning_of,
     scope_words,
     verdict_words,
 )
@@ -92,7 +92,7 @@ def _verdict_case(record: Record) -> TestCase:
         case.result = [kind(message, record.verdict.value)]
     elif record.verdict is not Verdict.CONFORMANT:
         case.result = [Skipped(message, record.verdict.value)]
-    case.system_out = f"{message}\n{MEANINGS[record.verdict]}"
+    case.system_out = f"{message}\n{meaning_of(record)}"
     return case
 
 

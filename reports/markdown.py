@@ -15,13 +15,13 @@ from kryonix_cache.reports.checklist import Answer, answer_checklist
 from kryonix_cache.reports.lines import Finding, Result, Verdict
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import (
-    MEANINGS,
     SEVEREST_FIRST,
     Area,
     areas_of,
     attention_of,
     counts_words,
     hazards_of,
+    meaning_of,
     scope_words,
     verdict_words,
 )
@@ -56,7 +56,7 @@ def _blocks(record: Record) -> Iterator[str]:
     header, footer = record.header, record.footer
     yield f"## {_MARKS[record.verdict]} kryonix-cache: {verdict_words(record)}"
     yield ""
-    yield f"{MEANINGS[record.verdict]} Exit code {footer.exit_code}."
+    yield f"{meaning_of(record)} Exit code {footer.exit_code}."
     yield ""
     yield f"- Over {escape(scope_words(record))}: {counts_words(footer.counts)}"
     yield (

@@ -18,12 +18,12 @@ from kryonix_cache.reports.checklist import Answer, answer_checklist
 from kryonix_cache.reports.lines import Check, Outcome, Requirement, Verdict
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import (
-    MEANINGS,
     SEVEREST_FIRST,
     areas_of,
     attention_of,
     counts_words,
     hazards_of,
+    meaning_of,
     scope_words,
     verdict_words,
 )
@@ -79,7 +79,7 @@ def render_page(record: Record) -> str:
             footprint=record.footprint,
             verdict=verdict_words(record),
             verdict_tone=_VERDICT_TONES[record.verdict],
-            meaning=MEANINGS[record.verdict],
+            meaning=meaning_of(record),
             scope=scope_words(record),
             counts=record.footer.counts,
             counts_words=counts_words(record.footer.counts),

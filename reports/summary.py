@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kryonix_cache.reports.lines import Outcome, Result, Verdict
 from kryonix_cache.reports.record import Record
-from kryonix_cache.reports.verdict import count_outcomes, is_accepted
+from kryonix_cache.reports.verdict import INCOMPLETE, count_outcomes, is_accepted
 
 SEVEREST_FIRST = (
     Outcome.FAIL,
@@ -22,15 +22,6 @@ SEVEREST_FIRST = (
 
 QUIET = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE})
 """Outcomes that ask nothing of the reader."""
-
-MEANINGS: Mapping[Verdict, str] = {
-    Verdict.CONFORMANT: "Every requirement that gates this profile holds.",
-    Verdict.NON_CONFORMANT: "At least one requirement that gates this profile does not hold.",
-    Verdict.ERROR: "The suite or the target broke on the way, so the run proves nothing.",
-    Verdict.INCONCLUSIVE: "At least one gating requirement passed without enough to stand on.",
-    Verdict.PARTIAL: "Nothing fails, but a gating requirement was skipped, waived or not offered.",
-    Verdict.NOTHING_RAN: "No requirement was judged.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +79,26 @@ def verdict_words(record: Record) -> str:
     """Return the verdict as every report spells it, an accepted one marked as such."""
     accepted = is_accepted(record.verdict, record.header.accept)
     return f"{record.verdict.value} (accepted)" if accepted else record.verdict.value
+
+
+def meaning_of(record: Record) -> str:
+    """Return the verdict as a sentence with its numbers."""
+    gating = [result for result in record.results if result.gating]
+    counts = count_outcomes(gating)
+    incomplete = sum(counts[outcome] for outcome in INCOMPLETE)
+    errors = record.footer.counts[Outcome.ERROR]
+    return {
+        Verdict.CONFORMANT: f"All {len(gating)} gating requirements hold.",
+        Verdict.NON_CONFORMANT: f"{counts[Outcome.FAIL]} of {len(gating)} gating requirements "
+        "do not hold.",
+        Verdict.ERROR: f"{errors} of {len(record.results)} requirements could not be judged, "
+        "because the suite or the target broke: the run proves nothing.",
+        Verdict.INCONCLUSIVE: f"{counts[Outcome.INCONCLUSIVE]} of {len(gating)} gating "
+        "requirements show no fault, on too little to stand on.",
+        Verdict.PARTIAL: f"No gating requirement fails, but {incomplete} of {len(gating)} were "
+        "skipped, waived or not offered.",
+        Verdict.NOTHING_RAN: "No requirement was judged.",
+    }[record.verdict]
 
 
 def scope_words(record: Record) -> str:
