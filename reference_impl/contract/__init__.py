@@ -2,6 +2,8 @@
 """The contract: the keyspace, the directives and the objectives as data, and their loader."""
 
 from kryonix_cache.reference_impl.contract.contract import Contract as Contract
+from kryonix_cache.reference_impl.contract.errata import Erratum as Erratum
+from kryonix_cache.reference_impl.contract.errata import load_errata as load_errata
 from kryonix_cache.reference_impl.contract.formats import FORMATS as FORMATS
 from kryonix_cache.reference_impl.contract.formats import Format as Format
 from kryonix_cache.reference_impl.contract.loader import contract_schema as contract_schema

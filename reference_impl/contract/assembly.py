@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kryonix_cache.reference_impl.contract.contract import Contract
 from kryonix_cache.reference_impl.contract.formats import FORMATS
@@ -25,6 +24,9 @@ from kryonix_cache.reference_impl.contract.model import (
     TtlRule,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def assemble(data: Mapping[str, Any], *, sha256: str) -> Contract:
     """Build the contract from data that has passed the schema and the rules."""
@@ -38,7 +40,7 @@ def assemble(data: Mapping[str, Any], *, sha256: str) -> Contract:
         secrets=SecretRule(data["secrets"]["digest"], data["secrets"].get("erratum")),
         client=ClientRule(**data["client"]),
         databases=tuple(Database(**table) for table in data["database"]),
-        families=tuple(family_of(name, table) for name, table in data["family"].items()),
+        families=tuple(_family(name, table) for name, table in data["family"].items()),
         channels=tuple(Channel(name, **table) for name, table in data.get("channel", {}).items()),
         sectors=tuple(_sector(name, table) for name, table in data.get("sector", {}).items()),
         profiles={
@@ -50,8 +52,7 @@ def assemble(data: Mapping[str, Any], *, sha256: str) -> Contract:
     )
 
 
-def family_of(name: str, table: Mapping[str, Any]) -> Family:
-    """Build one key family from its table."""
+def _family(name: str, table: Mapping[str, Any]) -> Family:
     home = table["database"]
     companion = table.get("accompanied_by")
     return Family(
@@ -73,23 +74,6 @@ def family_of(name: str, table: Mapping[str, Any]) -> Family:
         if companion
         else None,
     )
-
-
-def field_tables(
-    name: str, family: Mapping[str, Any]
-) -> Iterator[tuple[list[str | int], Mapping[str, Any]]]:
-    """Yield each field of a family's table, nested ones too, with its path in the file."""
-    if "value" in family:
-        yield ["family", name, "value"], family["value"]
-        yield from _tables_below(["family", name, "value", "fields"], family["value"])
-    yield from _tables_below(["family", name, "fields"], family)
-
-
-def _tables_below(
-    path: list[str | int], table: Mapping[str, Any]
-) -> Iterator[tuple[list[str | int], Mapping[str, Any]]]:
-    for name, field in table.get("fields", {}).items():
-        yield [*path, name], {"format": field} if isinstance(field, str) else field
 
 
 def _fields(tables: Mapping[str, Any]) -> dict[str, Field]:

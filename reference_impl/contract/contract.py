@@ -3,23 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from kryonix_cache.reference_impl.contract.keys import KeyBuilder, KeyParser, Matcher
-from kryonix_cache.reference_impl.contract.model import (
-    Channel,
-    ClientRule,
-    Database,
-    Family,
-    ParsedKey,
-    Profile,
-    SecretRule,
-    Sector,
-    TenantRule,
-)
 from kryonix_cache.reference_impl.errors import ContractError, UnknownFamilyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kryonix_cache.reference_impl.contract.model import (
+        Channel,
+        ClientRule,
+        Database,
+        Family,
+        ParsedKey,
+        Profile,
+        SecretRule,
+        Sector,
+        TenantRule,
+    )
+
+_MATCHES_NOTHING = Matcher((), {})
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ class Contract:
 
     def matcher(self, database: int) -> Matcher:
         """Return the matcher over the families of `database`."""
-        return self._matchers.get(database) or Matcher((), self.parts)
+        return self._matchers.get(database, _MATCHES_NOTHING)
 
     def profile(self, name: str) -> Profile:
         """Return the profile called `name`; raise ContractError if there is none."""
@@ -113,12 +119,14 @@ class Contract:
 
         The tenant may break the rule for tenant ids: `tenant.is_valid` decides that.
         """
-        match = self.matcher(database).match(key)
-        if match is None:
-            return None
-        return self._parsers[self.matcher(database).families[match.index].name].parse(key)
+        return self._parse(self.matcher(database), key)
 
     def parse_anywhere(self, key: bytes) -> ParsedKey | None:
         """Take a key apart whatever its database; None if it belongs to no family at all."""
-        match = self.matcher_of_all.match(key)
-        return None if match is None else self._parsers[self.families[match.index].name].parse(key)
+        return self._parse(self.matcher_of_all, key)
+
+    def _parse(self, matcher: Matcher, key: bytes) -> ParsedKey | None:
+        match = matcher.match(key)
+        if match is None:
+            return None
+        return self._parsers[matcher.families[match.index].name].parse(key)

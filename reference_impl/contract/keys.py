@@ -5,34 +5,52 @@ Keys: built from a family and its parts, and taken apart again.
 A pattern is segments joined by ``:``; a segment is literal or one named part. No part may
 hold the separator, so building is injective and parsing is its inverse. Parsing is exact
 for every part but the tenant: a key whose tenant breaks the rule still belongs to its
-family, so that an audit can name the offence instead of calling the key unknown.
+family, so that an audit can name the offence instead of calling the key unknown. A key
+that is not UTF-8 belongs to no family (E09).
+
+Builder, matcher and parser use the same regular expressions over bytes: as text, word
+characters and counted repeats would mean something else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kryonix_cache.reference_impl.contract.model import Family, ParsedKey, TenantRule
+from kryonix_cache.reference_impl.contract.model import SEPARATOR, Family, ParsedKey, TenantRule
 from kryonix_cache.reference_impl.errors import KeyPartError
 
-SEPARATOR = ":"
-ANY_TENANT = "[^:]*"
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+TENANT = "tenant"
+_ANY_TENANT = b"[^:]*"
+_SEPARATOR = SEPARATOR.encode()
 _PART = re.compile(r"\{([a-z_]+)\}")
+_LITERAL = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def part_names(pattern: str) -> tuple[str, ...]:
     """Return the named parts of `pattern` in order."""
-    return tuple(match[1] for match in map(_PART.fullmatch, pattern.split(SEPARATOR)) if match)
+    return tuple(part for segment in pattern.split(SEPARATOR) if (part := _part_of(segment)))
 
 
 def segments_are_well_formed(pattern: str) -> bool:
     """Say whether each segment is a named part or a literal without pattern characters."""
     return all(
-        _PART.fullmatch(segment) or re.fullmatch(r"[A-Za-z0-9_.-]+", segment)
+        _PART.fullmatch(segment) or _LITERAL.fullmatch(segment)
         for segment in pattern.split(SEPARATOR)
     )
+
+
+def _part_of(segment: str) -> str | None:
+    match = _PART.fullmatch(segment)
+    return None if match is None else match[1]
+
+
+def _pattern_of(part: str, parts: Mapping[str, str]) -> bytes:
+    return _ANY_TENANT if part == TENANT else parts[part].encode()
 
 
 class KeyBuilder:
@@ -40,11 +58,10 @@ class KeyBuilder:
 
     def __init__(self, family: Family, parts: Mapping[str, str], tenant: TenantRule) -> None:
         self.family = family
-        self._segments = [
-            (match[1] if (match := _PART.fullmatch(segment)) else None, segment)
-            for segment in family.pattern.split(SEPARATOR)
-        ]
-        self._rules = {name: re.compile(parts[name]) for name in family.parts if name != "tenant"}
+        self._segments = [(_part_of(each), each) for each in family.pattern.split(SEPARATOR)]
+        self._rules = {
+            name: re.compile(parts[name].encode()) for name in family.parts if name != TENANT
+        }
         self._tenant = tenant
 
     def build(self, given: Mapping[str, str]) -> bytes:
@@ -57,7 +74,7 @@ class KeyBuilder:
         ).encode()
 
     def _check_names(self, given: Mapping[str, str]) -> None:
-        if set(given) != set(self.family.parts):
+        if given.keys() != set(self.family.parts):
             wanted = ", ".join(self.family.parts) or "no part"
             found = ", ".join(sorted(given)) or "none"
             raise KeyPartError(
@@ -65,13 +82,21 @@ class KeyBuilder:
             )
 
     def _check_part(self, name: str, value: str) -> None:
-        if name == "tenant":
+        if name == TENANT:
             self._tenant.check(value)
-        elif not self._rules[name].fullmatch(value):
+        elif not self._holds(name, value):
             raise KeyPartError(
                 f"The part {name!r} of a key of family {self.family.name!r} must match "
-                f"{self._rules[name].pattern}, but is {ascii(value)}."
+                f"{self._rules[name].pattern.decode()} and hold no {SEPARATOR!r}, "
+                f"but is {value!a}."
             )
+
+    def _holds(self, name: str, value: str) -> bool:
+        try:
+            raw = value.encode()
+        except UnicodeEncodeError:
+            return False
+        return _SEPARATOR not in raw and self._rules[name].fullmatch(raw) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,47 +108,77 @@ class Match:
 
 
 class Matcher:
-    """Finds the family of a raw key by one regular expression over several families.
+    """Finds the family of a raw key by one regular expression for each number of segments.
 
     The scan of a whole keyspace calls `match` once for each key, so it works on bytes and
-    allocates nothing but the result.
+    allocates nothing but the result. Choosing by the number of separators keeps a part whose
+    own pattern would accept the separator from reaching over it.
     """
 
     def __init__(self, families: Iterable[Family], parts: Mapping[str, str]) -> None:
         self.families = tuple(families)
-        branches = [_branch(family, parts) for family in self.families]
-        self._regex = re.compile("|".join(f"({branch})" for branch in branches).encode() or b"(?!)")
-        # A group for each family, followed by one for its tenant where it has one.
-        self._index_of_group: dict[int, int] = {}
-        self._tenant_group: list[int | None] = []
-        group = 1
-        for index, family in enumerate(self.families):
-            self._index_of_group[group] = index
-            self._tenant_group.append(group + 1 if family.per_tenant else None)
-            group += 2 if family.per_tenant else 1
+        lengths = {family.pattern.count(SEPARATOR) for family in self.families}
+        self._alternatives = {
+            length: _Alternatives(
+                [
+                    (index, family)
+                    for index, family in enumerate(self.families)
+                    if family.pattern.count(SEPARATOR) == length
+                ],
+                parts,
+            )
+            for length in lengths
+        }
 
     def match(self, key: bytes) -> Match | None:
         """Return the family and tenant of `key`, or None if no family matches."""
+        alternatives = self._alternatives.get(key.count(_SEPARATOR))
+        if alternatives is None or not (key.isascii() or _is_utf8(key)):
+            return None
+        return alternatives.match(key)
+
+
+def _is_utf8(key: bytes) -> bool:
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Alternatives:
+    """The families of one length as one regular expression, a group for each."""
+
+    def __init__(self, families: Iterable[tuple[int, Family]], parts: Mapping[str, str]) -> None:
+        self._found: dict[int, tuple[int, int | None]] = {}
+        branches = []
+        group = 1
+        for index, family in families:
+            branches.append(b"(" + _branch(family, parts) + b")")
+            self._found[group] = (index, group + 1 if family.per_tenant else None)
+            group += 2 if family.per_tenant else 1
+        self._regex = re.compile(b"|".join(branches))
+
+    def match(self, key: bytes) -> Match | None:
         found = self._regex.fullmatch(key)
         if found is None:
             return None
         # The outer group of a branch closes last, so lastindex is the family's group.
-        index = self._index_of_group[found.lastindex or 0]
-        tenant_group = self._tenant_group[index]
-        return Match(index, found[tenant_group] if tenant_group is not None else None)
+        index, tenant_group = self._found[found.lastindex or 0]
+        return Match(index, None if tenant_group is None else found[tenant_group])
 
 
-def _branch(family: Family, parts: Mapping[str, str]) -> str:
-    return SEPARATOR.join(_segment_pattern(segment, parts) for segment in family.pattern.split(SEPARATOR))
+def _branch(family: Family, parts: Mapping[str, str]) -> bytes:
+    return _SEPARATOR.join(
+        _segment_pattern(segment, parts) for segment in family.pattern.split(SEPARATOR)
+    )
 
 
-def _segment_pattern(segment: str, parts: Mapping[str, str]) -> str:
-    match = _PART.fullmatch(segment)
-    if match is None:
-        return re.escape(segment)
-    if match[1] == "tenant":
-        return f"({ANY_TENANT})"
-    return f"(?:{parts[match[1]]})"
+def _segment_pattern(segment: str, parts: Mapping[str, str]) -> bytes:
+    part = _part_of(segment)
+    if part is None:
+        return re.escape(segment.encode())
+    return (b"(" if part == TENANT else b"(?:") + _pattern_of(part, parts) + b")"
 
 
 class KeyParser:
@@ -131,39 +186,42 @@ class KeyParser:
 
     def __init__(self, family: Family, parts: Mapping[str, str]) -> None:
         self.family = family
-        self._regex = re.compile(
-            SEPARATOR.join(
-                f"(?P<{match[1]}>{ANY_TENANT if match[1] == 'tenant' else parts[match[1]]})"
-                if (match := _PART.fullmatch(segment))
-                else re.escape(segment)
-                for segment in family.pattern.split(SEPARATOR)
-            )
-        )
+        self._segments = [
+            (part, re.compile(_pattern_of(part, parts) if part else re.escape(segment.encode())))
+            for segment in family.pattern.split(SEPARATOR)
+            for part in [_part_of(segment)]
+        ]
 
     def parse(self, key: bytes) -> ParsedKey | None:
         """Return the key's parts, or None if it is no key of this family."""
-        try:
-            text = key.decode()
-        except UnicodeDecodeError:
+        raw = key.split(_SEPARATOR)
+        if len(raw) != len(self._segments) or not _is_utf8(key):
             return None
-        match = self._regex.fullmatch(text)
-        return None if match is None else ParsedKey(self.family, match.groupdict())
+        parts: dict[str, str] = {}
+        for (name, rule), value in zip(self._segments, raw, strict=True):
+            if not rule.fullmatch(value):
+                return None
+            if name is not None:
+                parts[name] = value.decode()
+        return ParsedKey(self.family, parts)
 
 
-def may_meet(first: Family, second: Family, parts: Mapping[str, str]) -> bool:
-    """Say whether some key could belong to both families, judged segment by segment."""
-    mine, others = first.pattern.split(SEPARATOR), second.pattern.split(SEPARATOR)
+def may_meet(first: str, second: str, parts: Mapping[str, str]) -> bool:
+    """Say whether some key could belong to both patterns, judged segment by segment."""
+    mine, others = first.split(SEPARATOR), second.split(SEPARATOR)
     return len(mine) == len(others) and all(
         _segments_meet(a, b, parts) for a, b in zip(mine, others, strict=True)
     )
 
 
 def _segments_meet(first: str, second: str, parts: Mapping[str, str]) -> bool:
-    names = [match[1] if (match := _PART.fullmatch(s)) else None for s in (first, second)]
-    if names[0] is not None and names[1] is not None:
-        return True
-    if names[0] is None and names[1] is None:
+    mine, others = _part_of(first), _part_of(second)
+    if mine is None and others is None:
         return first == second
-    part, literal = (names[0], second) if names[0] is not None else (names[1], first)
-    # Any literal may be somebody's tenant id, so a tenant meets every literal.
-    return part == "tenant" or re.fullmatch(parts[str(part)], literal) is not None
+    if mine is not None and others is not None:
+        # Whether two regular expressions share a text is not decided here: better one
+        # refused contract too many than a key of two families.
+        return True
+    part, literal = (mine, second) if mine is not None else (others, first)
+    # A literal may be somebody's tenant id, so a tenant meets every literal.
+    return part == TENANT or re.fullmatch(parts[str(part)].encode(), literal.encode()) is not None

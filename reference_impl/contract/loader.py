@@ -3,30 +3,35 @@
 The loader of contract files: TOML to typed values, each broken rule with its line.
 
 Two kinds of rules are checked: the JSON Schema (`contract.schema.json`), and what a schema
-cannot say (families of one database must not meet, what refers must be there).
+cannot say (`rules`: families of one database must not meet, what is referred to must be there).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
-
 from kryonix_cache.reference_impl.contract.assembly import assemble
-from kryonix_cache.reference_impl.contract.contract import Contract
+from kryonix_cache.reference_impl.contract.positions import line_of
 from kryonix_cache.reference_impl.contract.rules import broken_rules
 from kryonix_cache.reference_impl.errors import ContractError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
+    from kryonix_cache.reference_impl.contract.contract import Contract
+
 DEFAULT_FILE = "kryonix.toml"
-Steps: TypeAlias = Sequence[str | int]
+_SCHEMA_FILE = "contract.schema.json"
+_LONGEST_RULE = 300
 
 
 @cache
@@ -36,95 +41,100 @@ def default_contract() -> Contract:
 
 
 def load_contract(path: Path | None) -> Contract:
-    """Return the contract at `path`, or the project's own for None.
+    """
+    Return the contract at `path`, or the project's own for None.
 
     Raises ContractError that names the file, the line and the rule.
     """
     if path is None:
         return default_contract()
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ContractError(f"The contract {path} is not UTF-8 text: save it as UTF-8.") from None
+        raw = path.read_bytes()
     except OSError as error:
         raise ContractError(
-            f"The contract {path} cannot be read ({error.strerror}): give --contract a readable file."
+            f"The contract {path} cannot be read ({error.strerror}): "
+            "give --contract a readable file."
         ) from None
-    return _load(text, str(path))
+    return _load(raw, str(path))
 
 
 @cache
 def contract_schema() -> Mapping[str, object]:
     """Return the JSON Schema of contract files."""
-    schema = json.loads(_resource("contract.schema.json"))
-    if not isinstance(schema, dict):
-        raise TypeError(schema)
+    schema: dict[str, object] = json.loads(_resource(_SCHEMA_FILE))
     return schema
 
 
-def _resource(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def _resource(name: str) -> bytes:
+    return files(__package__).joinpath(name).read_bytes()
 
 
-def _load(text: str, source: str) -> Contract:
+def _load(raw: bytes, source: str) -> Contract:
     try:
+        text = raw.decode()
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ContractError(
+            f"The contract {source}, line {line}, is not UTF-8 text: save it as UTF-8."
+        ) from None
+    # Besides its own error the parser lets Python's limits through: digits of a number, depth.
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"The contract {source} is not valid TOML: {error}.") from None
-    for path, rule in _schema_errors(data):
+    for path, rule in _broken(data):
         raise ContractError(_sentence(source, text, path, rule))
-    for path, rule in broken_rules(data):
-        raise ContractError(_sentence(source, text, path, rule))
-    return assemble(data, sha256=hashlib.sha256(text.encode()).hexdigest())
+    return assemble(data, sha256=hashlib.sha256(raw).hexdigest())
 
 
-def _schema_errors(data: Mapping[str, object]) -> Iterator[tuple[Steps, str]]:
-    validator = jsonschema.Draft202012Validator(contract_schema())
-    error = jsonschema.exceptions.best_match(validator.iter_errors(data))
+def _broken(data: Mapping[str, Any]) -> Iterator[tuple[Sequence[str | int], str]]:
+    yield from _schema_errors(data)
+    yield from broken_rules(data)
+
+
+@cache
+def _validator() -> Validator:
+    # To JSON Schema 1.0 is an integer; TOML tells the two apart, and so must `number = 1.0`.
+    integers = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    strict = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+        jsonschema.Draft202012Validator, type_checker=integers
+    )
+    validator: Validator = strict(contract_schema())
+    return validator
+
+
+def _schema_errors(data: Mapping[str, Any]) -> Iterator[tuple[Sequence[str | int], str]]:
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(dict(data)))
     if error is not None:
-        # Only the last path element that stands in the text has a line of its own.
-        yield list(error.absolute_path), error.message
+        yield [*error.absolute_path, *_offending_name(error)], _shortened(_rule_of(error))
 
 
-def _sentence(source: str, text: str, path: Steps, rule: str) -> str:
-    where = ".".join(str(step) for step in path) or "the top level"
+def _offending_name(error: ValidationError) -> list[str | int]:
+    """Return the name in the table at the error's path that the error is about, if it is one."""
+    if "propertyNames" in error.absolute_schema_path:
+        return [str(error.instance)]
+    table, schema = error.instance, error.schema
+    if error.validator != "additionalProperties" or not isinstance(schema, dict):
+        return []
+    known = schema.get("properties", {})
+    return [name for name in table if name not in known][:1] if isinstance(table, dict) else []
+
+
+def _rule_of(error: ValidationError) -> str:
+    if error.validator == "anyOf" and isinstance(error.schema, dict):
+        return f"{error.instance!r} is not {error.schema['description']}"
+    return error.message
+
+
+def _shortened(rule: str) -> str:
+    return rule if len(rule) <= _LONGEST_RULE else f"{rule[:_LONGEST_RULE]}..."
+
+
+def _sentence(source: str, text: str, path: Sequence[str | int], rule: str) -> str:
+    where = ".".join(_printable(str(step)) for step in path) or "the top level"
     return f"The contract {source}, line {line_of(text, path)}, {where}: {rule}."
 
 
-def line_of(text: str, path: Steps) -> int:
-    """Return the line (from 1) at which the deepest findable step of `path` stands in `text`.
-
-    The standard library's TOML parser keeps no positions, so table headers and keys are looked
-    for in the text: `family.queue.fields.module` is the header `[family.queue.fields]` and the
-    key `module` below it. Arrays of tables count their headers.
-    """
-    lines = text.splitlines()
-    names = [str(step) for step in path if isinstance(step, str)]
-    occurrence = next((step for step in path if isinstance(step, int)), 0)
-    for depth in range(len(names), 0, -1):
-        header = _header_line(lines, names[:depth], occurrence)
-        if header is None:
-            continue
-        key = _key_line(lines, header, names[depth]) if depth < len(names) else None
-        return (header if key is None else key) + 1
-    key = _key_line(lines, -1, names[0]) if names else None
-    return 1 if key is None else key + 1
-
-
-def _header_line(lines: Sequence[str], names: Sequence[str], occurrence: int) -> int | None:
-    joined = r"\s*\.\s*".join(rf"\"?{re.escape(name)}\"?" for name in names)
-    header = re.compile(rf"\s*\[{{1,2}}\s*{joined}\s*\]{{1,2}}\s*(?:#.*)?")
-    found = [index for index, line in enumerate(lines) if header.fullmatch(line)]
-    if not found:
-        return None
-    return found[occurrence] if occurrence < len(found) else found[0]
-
-
-def _key_line(lines: Sequence[str], header: int, name: str) -> int | None:
-    key = re.compile(rf"\s*\"?{re.escape(name)}\"?\s*[=.]")
-    for index in range(header + 1, len(lines)):
-        if re.match(r"\s*\[", lines[index]):
-            return None
-        if key.match(lines[index]):
-            return index
-    return None
+def _printable(step: str) -> str:
+    return step if step.isprintable() else ascii(step)

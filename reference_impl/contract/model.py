@@ -5,13 +5,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from kryonix_cache.reference_impl.contract.formats import Format
 from kryonix_cache.reference_impl.errors import InvalidTenantIdError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kryonix_cache.reference_impl.contract.formats import Format
+
+SEPARATOR = ":"
 
 KeyType = Literal["string", "hash", "list", "set", "zset"]
 Comparison = Literal["equal", "equal-and-host-has-it", "set-and-host-has-it"]
@@ -37,18 +42,18 @@ class TenantRule:
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
+        return re.compile(self.pattern, re.ASCII)
 
     def is_valid(self, tenant: str) -> bool:
-        """Say whether `tenant` is a valid id."""
-        return self._compiled.fullmatch(tenant) is not None
+        """Say whether `tenant` is a valid id; one that holds the separator never is."""
+        return SEPARATOR not in tenant and self._compiled.fullmatch(tenant) is not None
 
     def check(self, tenant: str) -> None:
         """Raise InvalidTenantIdError, naming the first character that offends, if any does."""
         if self.is_valid(tenant):
             return
         raise InvalidTenantIdError(
-            f"The tenant id {ascii(tenant)} is not valid{_offence(tenant)}: give {self.wanted}."
+            f"The tenant id {tenant!a} is not valid{_offence(tenant)}: give {self.wanted}."
         )
 
 
@@ -226,4 +231,3 @@ class ClientRule:
 
     tcp_user_timeout_ms: int
     tcp_keepalive_s: int
-
