@@ -30,3 +30,13 @@ class UsageError(ConformanceError):
 
 class ConfigFileError(ConformanceError):
     """The server's configuration file, given for comparison, cannot be read."""
+
+
+class RunIdInUseError(ConformanceError):
+    """Keys of a run's tenants were there before the run began."""
+
+    def __init__(self, run: str, keys: int) -> None:
+        super().__init__(
+            f"The run id {run} already has {keys} keys on the target: take another id, "
+            "or remove them with `kryonix-cache runs clean`."
+        )

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`kryonix-cache conformance`: one pytest run, one record, one verdict."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import click
+
+from kryonix_cache.conformance.registry import load_registry
+from kryonix_cache.conformance.run import DEFAULT_PROFILE, RUNS, RunRequest, new_run_id, plan_run
+from kryonix_cache.fixtures.reference import REFERENCE
+from kryonix_cache.fixtures.targets.specification import TARGET_VARIABLE
+from kryonix_cache.reports.record import read_record
+from kryonix_cache.reports.terminal import render_terminal
+from rich.console import Console
+
+_PYTEST_INTERNAL = {2, 3, 4}
+INTERNAL_ERROR = 3
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@click.option("--target", metavar="TARGET", help="URL, docker, local, embedded or auto; default KRYONIX_TARGET, else auto.")
+@click.option("--target-file", type=click.Path(path_type=Path), help="TOML file with url, username, password, ca_file, cert_file, key_file.")
+@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="ci, staging, production or hardened.")
+@click.option("--select", "select", metavar="ID,...", multiple=True, help="Judge these requirements or areas only.")
+@click.option("--contract", type=click.Path(path_type=Path), help="A contract file of your own.")
+@click.option("--system", default=REFERENCE, metavar="MODULE:FACTORY", help="The implementation under test; default the reference.")
+@click.option("--waivers", type=click.Path(path_type=Path), help="TOML file of waivers.")
+@click.option("--accept", type=click.Choice(["partial"]), multiple=True, help="Exit 0 on this verdict as well.")
+@click.option("--grant", "grants", metavar="POWER=HOST:PORT/DB", multiple=True, help="Let this power work on a live target.")
+@click.option("--config-file", type=click.Path(path_type=Path), help="The target's configuration file, to compare with.")
+@click.option("--redis-image", metavar="IMAGE", help="Image of the docker target.")
+@click.option("--allow-replica", is_flag=True, help="Accept a target that is a replica.")
+@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where run folders go.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of generated data.")
+@click.option("--list", "list_only", is_flag=True, help="List what would be judged, and stop.")
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
+def conformance(
+    *,
+    target: str | None,
+    target_file: Path | None,
+    profile: str,
+    select: tuple[str, ...],
+    contract: Path | None,
+    system: str,
+    waivers: Path | None,
+    accept: tuple[str, ...],
+    grants: tuple[str, ...],
+    config_file: Path | None,
+    redis_image: str | None,
+    allow_replica: bool,
+    out: Path,
+    seed: int,
+    list_only: bool,
+    pytest_args: tuple[str, ...],
+) -> int:
+    """Judge a server, its data and an implementation against the contract.
+
+    Without --target the suite starts a server of its own. On a live target it reads, and
+    writes keys of tenants that it makes and removes; everything else runs on a bench.
+    Arguments after -- go to pytest.
+    """
+    request = RunRequest(
+        target=target,
+        target_file=target_file,
+        profile=profile,
+        contract=contract,
+        system=system,
+        select=_split(select),
+        waivers=waivers,
+        accept=accept,
+        grants=grants,
+        config_file=config_file,
+        redis_image=redis_image,
+        replica_allowed=allow_replica,
+        out=out,
+        seed=seed,
+        run=new_run_id(),
+    )
+    plan = plan_run(request)
+    if list_only:
+        for requirement in plan.scope:
+            entry = load_registry()[requirement]
+            click.echo(f"{entry.level_in(plan.profile.name):6}  {entry.id:32}  {entry.statement}")
+        return 0
+    code = _run_pytest(request, pytest_args)
+    record_path = plan.folder / "record.jsonl"
+    if code in _PYTEST_INTERNAL or not record_path.exists():
+        return code if code else INTERNAL_ERROR
+    record = read_record(record_path)
+    render_terminal(record, Console())
+    click.echo(f"Report: {plan.folder / 'report.html'}")
+    return record.footer.exit_code if record.footer.exit_code else code
+
+
+def _split(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
+def _run_pytest(request: RunRequest, extra: Sequence[str]) -> int:
+    # A subprocess, so that nothing of ours is imported before pytest installs its rewriting
+    # of assertions, and so that a crash of the run cannot take the verdict with it.
+    with as_file(files("kryonix_cache.conformance").joinpath("pytest.toml")) as configuration:
+        folder = configuration.parent
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            str(configuration),
+            f"--rootdir={folder}",
+            "--no-header",
+            "--no-summary",
+            "--tb=no",
+            f"--hypothesis-seed={request.seed}",
+            *_options(request),
+            *extra,
+            str(folder),
+        ]
+        environment = dict(os.environ)
+        if request.target and "://" in request.target:
+            environment[TARGET_VARIABLE] = request.target
+        with subprocess.Popen(command, env=environment) as process:  # noqa: S603 (our own interpreter)
+            return _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the run; a Ctrl-C reaches it as well, and it cleans up before it ends."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def _options(request: RunRequest) -> Iterator[str]:
+    """Yield pytest's options for the request; secrets are never among them."""
+    # A URL may hold a password, and everybody can read the arguments of a process.
+    if request.target and "://" not in request.target:
+        yield f"--kryonix-target={request.target}"
+    for name, path in (
+        ("target-file", request.target_file),
+        ("contract", request.contract),
+        ("waivers", request.waivers),
+        ("config-file", request.config_file),
+    ):
+        if path:
+            yield f"--kryonix-{name}={path.absolute()}"
+    if request.redis_image:
+        yield f"--kryonix-redis-image={request.redis_image}"
+    if request.replica_allowed:
+        yield "--kryonix-allow-replica"
+    yield f"--kryonix-profile={request.profile}"
+    yield f"--kryonix-system={request.system}"
+    yield f"--kryonix-out={request.out.absolute()}"
+    yield f"--kryonix-seed={request.seed}"
+    yield f"--kryonix-run={request.run}"
+    yield from (f"--kryonix-select={each}" for each in request.select)
+    yield from (f"--kryonix-accept={each}" for each in request.accept)
+    yield from (f"--kryonix-grant={each}" for each in request.grants)

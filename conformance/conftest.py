@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wires a pytest run of this folder: options, recorder, and the fixtures of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+from kryonix_cache.conformance import options
+from kryonix_cache.conformance.evidence import Evidence
+from kryonix_cache.conformance.judging.judgement import Judgement
+from kryonix_cache.conformance.judging.judges import server_judges
+from kryonix_cache.conformance.judging.server_facts import DeploymentFacts, collect
+from kryonix_cache.conformance.outcomes import NotOffered
+from kryonix_cache.conformance.recording import EVIDENCE, SESSION, Recorder
+from kryonix_cache.conformance.run import plan_run
+from kryonix_cache.conformance.session import RunSession
+from kryonix_cache.conformance.stage import IsolationStage
+from kryonix_cache.fixtures.powers import Power, PowerGuard
+from kryonix_cache.reference_impl.connection import Pools
+from kryonix_cache.reference_impl.contract import Contract
+from kryonix_cache.reference_impl.errors import KryonixError
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a conformance run."""
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Plan the run; whatever is wrong with the command line ends it with exit 4."""
+    if config.option.help:
+        return
+    try:
+        session = RunSession(plan_run(options.request_of(config)))
+    except KryonixError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[SESSION] = session
+    config.pluginmanager.register(Recorder(session), "kryonix-recorder")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test for each requirement that the judges of server and data decide."""
+    plan = metafunc.config.stash[SESSION].plan
+    decided = {
+        "server_requirement": tuple(server_judges(plan.contract)),
+        "data_requirement": tuple(
+            each.id for each in plan.registry.requirements.values() if each.subject == "data"
+        ),
+    }
+    for name in decided.keys() & set(metafunc.fixturenames):
+        metafunc.parametrize(
+            name,
+            [
+                pytest.param(each, id=each, marks=pytest.mark.requirement(each))
+                for each in decided[name]
+            ],
+        )
+
+
+@pytest.fixture(scope="session")
+def run_session(pytestconfig: pytest.Config) -> RunSession:
+    """Return the run."""
+    return pytestconfig.stash[SESSION]
+
+
+@pytest.fixture(scope="session")
+def contract(run_session: RunSession) -> Contract:
+    """Return the contract that the run judges by."""
+    return run_session.plan.contract
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> Evidence:
+    """Return what the test puts its witnesses and findings into."""
+    return request.node.stash[EVIDENCE]
+
+
+@pytest.fixture(scope="session")
+def server_facts(run_session: RunSession) -> DeploymentFacts:
+    """Ask the target once about itself, by reading."""
+    guard = PowerGuard(Power.OBSERVE, run_session.journal)
+    with run_session.observing("server") as clients:
+        return collect(
+            clients[run_session.target.endpoint.database],
+            run_session.target.endpoint,
+            config_file=run_session.plan.request.config_file,
+            replica_allowed=run_session.plan.request.replica_allowed,
+            policy=guard,
+        )
+
+
+@pytest.fixture(scope="session")
+def keyspace(run_session: RunSession) -> Mapping[str, Judgement]:
+    """Judge live data on the target, or synthetic tenants on the bench, in one scan."""
+    from kryonix_cache.conformance.keyspaces import judged_keyspace
+
+    return judged_keyspace(run_session)
+
+
+@pytest.fixture
+def own_clients(run_session: RunSession, request: pytest.FixtureRequest) -> Iterator[Pools]:
+    """Give clients that may write keys of this run's tenants on the target."""
+    with run_session.clients_of(run_session.target, _requirement(request)) as pools:
+        yield pools
+
+
+@pytest.fixture
+def stage(
+    run_session: RunSession, request: pytest.FixtureRequest, evidence: Evidence
+) -> Iterator[IsolationStage]:
+    """Set the stage of the isolation tests; clear it at the end."""
+    purpose = _requirement(request)
+    server = run_session.system_target
+    evidence.ran_on = run_session.ran_on(server)
+    with (
+        run_session.system_on(server, purpose) as system,
+        run_session.clients_of(server, purpose) as raw,
+    ):
+        if system.tenant_store is None:
+            raise NotOffered("the system offers no tenant store")
+        stage = IsolationStage(
+            system.tenant_store,
+            raw,
+            run_session.plan.tenants,
+            evidence,
+            disposable=not server.live,
+        )
+        yield stage
+        stage.clear()
+
+
+def _requirement(request: pytest.FixtureRequest) -> str:
+    return str(request.node.get_closest_marker("requirement").args[0])

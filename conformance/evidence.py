@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evidence: what one conformance test saw and found, as its check in the run record holds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+import redis.exceptions
+
+from kryonix_cache.conformance.judging.judgement import Judgement
+from kryonix_cache.conformance.outcomes import (
+    Inconclusive,
+    NotApplicable,
+    NotOffered,
+    RequirementNotMetError,
+    SystemRaisedError,
+)
+from kryonix_cache.reports.lines import EVIDENCE_LIMIT, Finding, Outcome
+
+T = TypeVar("T")
+
+
+class Evidence:
+    """Collects the witnesses and findings of one test.
+
+    `saw` counts what was really looked at: without it a pass means nothing, and the verdict
+    makes it inconclusive. `ran_on` is "target" or "bench".
+    """
+
+    def __init__(self) -> None:
+        self.observations: Counter[str] = Counter()
+        self.findings: list[Finding] = []
+        self.total = 0
+        self.ran_on = "target"
+
+    def saw(self, what: str, count: int = 1) -> None:
+        """Count `count` more observations of `what`."""
+        self.observations[what] += count
+
+    def found(
+        self,
+        where: str,
+        *,
+        found: object,
+        wanted: object,
+        erratum: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        """Add a finding; `settle` turns findings into the failure."""
+        self.total += 1
+        if len(self.findings) < EVIDENCE_LIMIT:
+            finding = Finding(
+                where=where, found=str(found), wanted=str(wanted), erratum=erratum, remedy=remedy
+            )
+            self.findings.append(finding)
+
+    def settle(self) -> None:
+        """Raise RequirementNotMetError if anything was found."""
+        __tracebackhide__ = True
+        if self.total:
+            self._fail(f"{self.total} finding{'s' if self.total != 1 else ''}")
+
+    def judge(self, judgement: Judgement) -> None:
+        """Take over a judge's judgement: return for a pass, raise for everything else."""
+        __tracebackhide__ = True
+        self.observations.update(judgement.observations)
+        self.findings += judgement.findings
+        self.total += judgement.total
+        match judgement.outcome:
+            case Outcome.PASS:
+                return
+            case Outcome.FAIL:
+                self._fail(judgement.reason)
+            case Outcome.INCONCLUSIVE:
+                raise Inconclusive(judgement.reason)
+            case Outcome.NOT_APPLICABLE:
+                raise NotApplicable(judgement.reason)
+            case Outcome.NOT_OFFERED:
+                raise NotOffered(judgement.reason)
+            case _:
+                raise ValueError(judgement.outcome)
+
+    def _fail(self, reason: str) -> NoReturn:
+        __tracebackhide__ = True
+        lines = [
+            f"{each.where}: found {each.found}, wanted {each.wanted}"
+            + (f" ({each.erratum})" if each.erratum else "")
+            for each in self.findings
+        ]
+        raise RequirementNotMetError("\n".join([reason, *lines]))
+
+
+def answer_of(what: str, call: Callable[[], T]) -> T:
+    """Return what the system under test answers to `call`.
+
+    An exception of the system is a failure of the system, and so is a command of it that the
+    guard refused. A lost connection stays what it is, for it says nothing about the system.
+    """
+    try:
+        return call()
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+        raise
+    except Exception as error:
+        raise SystemRaisedError(f"{what} raised {type(error).__name__}: {error}") from error

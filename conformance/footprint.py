@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The footprint: what a run left on its target, proven by the journal and by a second look.
+
+The journal counts what was sent. The second look compares names, types and the presence of an
+expiry of all foreign keys before and after; values are not read, for that touches LRU clocks,
+and what the guard let through cannot have changed them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kryonix_cache.conformance.errors import RunIdInUseError
+from kryonix_cache.fixtures.commands import WRITES, rule_for
+from kryonix_cache.fixtures.journal import Journal
+from kryonix_cache.reference_impl.errors import ReadDeniedError
+from kryonix_cache.reference_impl.scan import count_keys, scan
+from kryonix_cache.reference_impl.tenant_store import Clients
+from kryonix_cache.reports.lines import Footprint, RefusedCommand
+
+MOST_KEYS_LOOKED_AT = 2_000_000
+"""Above this many keys the second look would cost a live server more than it proves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one pass over the target saw; `digest` is of the foreign keys, None if not taken.
+
+    `writes` counts the write commands that the server has ever processed, and the keys that it
+    expired or evicted: where that moved by more than the run's own share, two looks are not
+    comparable. None where the server does not tell.
+    """
+
+    digest: int | None
+    own_keys: int
+    writes: int | None
+    lost: int | None
+    note: str = ""
+
+
+def look(clients: Clients, databases: range, owns: Callable[[int, bytes], bool]) -> Look:
+    """Pass once over the target, reading names, types and expiries."""
+    writes, lost = _activity(clients)
+    try:
+        keys = sum(count_keys(clients, databases).values())
+        if keys > MOST_KEYS_LOOKED_AT:
+            note = f"more than {MOST_KEYS_LOOKED_AT} keys: not looked at twice"
+            return Look(None, 0, writes, lost, note)
+        digest, own = _digest(clients, databases, owns)
+    except ReadDeniedError as error:
+        return Look(None, 0, writes, lost, str(error))
+    return Look(digest, own, writes, lost)
+
+
+def _digest(
+    clients: Clients, databases: range, owns: Callable[[int, bytes], bool]
+) -> tuple[int, int]:
+    total, own = 0, 0
+    for batch in scan(clients, databases, sizes=False):
+        for name, kind, ttl, _ in batch.rows:
+            if owns(batch.database, name):
+                own += 1
+                continue
+            text = b"%d %b %d %b" % (batch.database, kind, ttl >= 0, name)
+            # A sum does not depend on the order in which a scan returns keys.
+            total += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())
+    return total, own
+
+
+def _activity(clients: Clients) -> tuple[int | None, int | None]:
+    import redis  # noqa: PLC0415
+
+    try:
+        stats: Mapping[str, object] = clients[0].info("commandstats")  # type: ignore[assignment]
+        counts: Mapping[str, object] = clients[0].info("stats")  # type: ignore[assignment]
+    except redis.ResponseError:
+        return None, None
+    writes = 0
+    for name, figures in stats.items():
+        rule = rule_for((name.removeprefix("cmdstat_").encode(),))
+        if rule is not None and rule.effect in WRITES and isinstance(figures, dict):
+            writes += int(figures["calls"])
+    lost = sum(int(str(counts.get(name, 0))) for name in ("expired_keys", "evicted_keys"))
+    return writes, lost
+
+
+def refuse_used_run(before: Look, run: str) -> None:
+    """Raise RunIdInUseError where keys of this run are there before it began."""
+    if before.own_keys:
+        raise RunIdInUseError(run, before.own_keys)
+
+
+def footprint_of(journal: Journal, before: Look, after: Look) -> Footprint:
+    """Put journal and looks together into the record's line."""
+    sent = journal.total()
+    digest, note = _compared(before, after, own_writes=_writes_of(sent.by_name))
+    return Footprint(
+        commands=sent.commands,
+        foreign_keys_written=sent.foreign_keys_written,
+        keys_created=sent.keys_written,
+        keys_removed=sent.keys_written - after.own_keys,
+        keys_left=after.own_keys,
+        values_read=sent.values_read,
+        refused=tuple(RefusedCommand(command=r.command, reason=r.reason) for r in sent.refusals),
+        digest=digest,
+        note=note,
+    )
+
+
+def _writes_of(by_name: Mapping[str, int]) -> int:
+    total = 0
+    for name, times in by_name.items():
+        rule = rule_for(tuple(word.encode() for word in name.split()))
+        total += times if rule is not None and rule.effect in WRITES else 0
+    return total
+
+
+def _compared(before: Look, after: Look, *, own_writes: int) -> tuple[str, str]:
+    if before.digest is None or after.digest is None:
+        return "not comparable", before.note or after.note
+    if before.digest == after.digest:
+        return "equal", ""
+    if before.writes is None or after.writes is None:
+        return "not comparable", "the server does not tell whether others wrote meanwhile"
+    if after.writes - before.writes > own_writes or after.lost != before.lost:
+        return "not comparable", "other clients wrote, or keys expired, meanwhile"
+    return "differs", "foreign keys changed though no other client wrote"

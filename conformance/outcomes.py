@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a conformance test raises to say how it came out, other than by passing."""
+
+from __future__ import annotations
+
+import pytest
+import redis.exceptions
+
+from kryonix_cache.fixtures.errors import FixtureError
+from kryonix_cache.reference_impl.errors import TargetLostError
+from kryonix_cache.reports.lines import Outcome
+
+
+class RequirementNotMetError(AssertionError):
+    """The requirement is not met; the evidence of the test says why."""
+
+
+class Inconclusive(pytest.skip.Exception):
+    """What would be needed to judge could not be seen."""
+
+
+class NotApplicable(pytest.skip.Exception):
+    """The requirement's condition does not hold; it counts neither way."""
+
+
+class NotOffered(pytest.skip.Exception):
+    """The system under test does not offer the capability."""
+
+
+class SystemRaisedError(RequirementNotMetError):
+    """The system under test raised where it should have answered."""
+
+
+# Lost connections are no statement about the target's conformance: the run says "error".
+_TARGET_LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, TargetLostError)
+
+
+def outcome_of(error: BaseException) -> tuple[Outcome, str]:
+    """Return the outcome that `error` stands for, and its reason in one line.
+
+    Only a failed assertion is a failure of the target; whatever else the suite trips over is
+    an error of the suite or a lost target, and never hides as a failure or as a skip.
+    """
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, _TARGET_LOST):
+        return Outcome.ERROR, f"the target was lost: {reason}"
+    for kind, outcome in (
+        (Inconclusive, Outcome.INCONCLUSIVE),
+        (NotApplicable, Outcome.NOT_APPLICABLE),
+        (NotOffered, Outcome.NOT_OFFERED),
+        (pytest.skip.Exception, Outcome.SKIPPED),
+        (AssertionError, Outcome.FAIL),
+    ):
+        if isinstance(error, kind):
+            return outcome, reason
+    if isinstance(error, FixtureError):
+        return Outcome.ERROR, reason
+    return Outcome.ERROR, f"{type(error).__name__}: {reason}"

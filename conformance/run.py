@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run is asked to do, and its identity: the id from which its tenants are named."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from kryonix_cache.conformance.errors import UsageError
+from kryonix_cache.conformance.registry import Registry, load_registry
+from kryonix_cache.conformance.waivers import load_waivers
+from kryonix_cache.fixtures.reference import REFERENCE
+from kryonix_cache.reference_impl.contract import Contract, Profile, load_contract
+from kryonix_cache.reports.lines import Waiver
+
+_RUN_ID = re.compile(r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}")
+DEFAULT_PROFILE = "ci"
+RUNS = Path("reports") / "runs"
+
+
+def new_run_id() -> str:
+    """Return a fresh id: the UTC time, and enough chance to keep two runs of a second apart."""
+    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunTenants:
+    """The tenants of one run: `ct-<run>-<name>`; every key of theirs belongs to the run."""
+
+    contract: Contract
+    run: str
+
+    @property
+    def prefix(self) -> str:
+        """What the ids of the run's tenants start with."""
+        return f"{self.contract.tenant.run_prefix}{self.run}-"
+
+    def id(self, name: str) -> str:
+        """Return the id of the tenant `name`; raise InvalidTenantIdError for a bad name."""
+        tenant = f"{self.prefix}{name}"
+        self.contract.tenant.check(tenant)
+        return tenant
+
+    def owns(self, database: int, key: bytes) -> bool:
+        """Say whether `key` of `database` belongs to one of the run's tenants."""
+        parsed = self.contract.parse(database, key)
+        return (
+            parsed is not None
+            and parsed.tenant is not None
+            and parsed.tenant.startswith(self.prefix)
+            and self.contract.tenant.is_valid(parsed.tenant)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the command line or pytest's options ask for, before anything is looked up."""
+
+    target: str | None = None
+    target_file: Path | None = None
+    profile: str = DEFAULT_PROFILE
+    contract: Path | None = None
+    system: str = REFERENCE
+    select: tuple[str, ...] = ()
+    waivers: Path | None = None
+    accept: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    config_file: Path | None = None
+    redis_image: str | None = None
+    replica_allowed: bool = False
+    out: Path = RUNS
+    seed: int = 0
+    run: str = field(default_factory=new_run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A request whose names were looked up: everything that can be refused before the start."""
+
+    request: RunRequest
+    contract: Contract
+    profile: Profile
+    registry: Registry
+    selection: tuple[str, ...]
+    scope: tuple[str, ...]
+    waivers: tuple[Waiver, ...]
+
+    @property
+    def tenants(self) -> RunTenants:
+        """The tenants of this run."""
+        return RunTenants(self.contract, self.request.run)
+
+    @property
+    def folder(self) -> Path:
+        """Where the record and the reports of this run go."""
+        return self.request.out / self.request.run
+
+
+def plan_run(request: RunRequest) -> RunPlan:
+    """Look everything up; raise a KryonixError for whatever is wrong, before anything starts."""
+    if not _RUN_ID.fullmatch(request.run):
+        raise UsageError(f"{request.run!r} is no run id, as 20260131t120000-0a1b2c.")
+    unacceptable = set(request.accept) - {"partial"}
+    if unacceptable:
+        raise UsageError(f"--accept takes 'partial' only, not {', '.join(sorted(unacceptable))}.")
+    contract = load_contract(request.contract)
+    profile = contract.profile(request.profile)
+    registry = load_registry()
+    selection = registry.select(request.select)
+    scope = registry.in_scope(profile, selection)
+    if not scope:
+        raise UsageError(f"The profile {profile.name} leaves out all that --select names.")
+    today = datetime.now(UTC).date()
+    return RunPlan(
+        request=request,
+        contract=contract,
+        profile=profile,
+        registry=registry,
+        selection=selection,
+        scope=scope,
+        waivers=_waivers(request.waivers, registry, today),
+    )
+
+
+def _waivers(path: Path | None, registry: Registry, today: date) -> tuple[Waiver, ...]:
+    return () if path is None else load_waivers(path, registry, today=today)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compact encodings by their effect: OBJECT ENCODING at each limit and one past it (E03)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+import redis
+from kryonix_cache.conformance.evidence import Evidence
+from kryonix_cache.conformance.run import RunTenants
+from kryonix_cache.conformance.session import RunSession
+from kryonix_cache.reference_impl.contract import Contract
+from kryonix_cache.reference_impl.tenant_store import Clients
+
+_EXPIRE_SECONDS = 60
+_COMPACT = {"hash": {"listpack", "ziplist"}, "zset": {"listpack", "ziplist"}, "set": {"intset"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One directive, the family that a value of its type is written to, and that value."""
+
+    directive: str
+    family: str
+    part: Mapping[str, str]
+
+    def write(self, pipeline: redis.client.Pipeline, key: bytes, size: int) -> None:
+        """Write a value of `size` in the sense of the directive."""
+        match self.directive:
+            case "hash-max-listpack-entries":
+                pipeline.hset(key, mapping={str(n): "v" for n in range(size)})
+            case "hash-max-listpack-value":
+                pipeline.hset(key, mapping={"field": "v" * size})
+            case "set-max-intset-entries":
+                pipeline.sadd(key, *range(size))
+            case "zset-max-listpack-entries":
+                pipeline.zadd(key, {str(n): n for n in range(size)})
+            case _:
+                raise ValueError(self.directive)
+
+
+LIMITS = (
+    Limit("hash-max-listpack-entries", "module-config", {"module": "entries"}),
+    Limit("hash-max-listpack-value", "module-config", {"module": "value"}),
+    Limit("set-max-intset-entries", "websocket-channels", {}),
+    Limit("zset-max-listpack-entries", "perf-timeline", {}),
+)
+
+
+@pytest.mark.requirement("config.encodings-effective")
+def test_values_are_compact_at_each_limit_and_not_past_it(
+    own_clients: Clients, run_session: RunSession, evidence: Evidence
+) -> None:
+    """A value at the limit has the compact encoding; one past it has the other."""
+    plan = run_session.plan
+    wanted = {each.name: int(each.value) for each in plan.profile.directives if each.unit in {"count", "bytes"} and each.value.lstrip("-").isdigit()}
+    for limit in LIMITS:
+        size = wanted[limit.directive]
+        for past, length in ((False, size), (True, size + 1)):
+            encoding = _encoding(own_clients, plan.contract, plan.tenants, limit, length)
+            evidence.saw("encodings")
+            compact = encoding in _COMPACT[plan.contract.family(limit.family).type]
+            if compact == past:
+                evidence.found(
+                    f"{limit.directive}, a value of size {length}",
+                    found=encoding,
+                    wanted="the other encoding" if past else "the compact encoding",
+                    erratum="E03",
+                    remedy=f"CONFIG SET {limit.directive} {size}",
+                )
+    evidence.settle()
+
+
+def _encoding(
+    clients: Clients, contract: Contract, run: RunTenants, limit: Limit, size: int
+) -> str:
+    family = contract.family(limit.family)
+    key = contract.key(family.name, tenant=run.id("encoding"), **limit.part)
+    pipeline = clients[family.databases[0]].pipeline(transaction=True)
+    pipeline.delete(key)
+    limit.write(pipeline, key, size)
+    pipeline.expire(key, _EXPIRE_SECONDS)
+    pipeline.object("encoding", key)
+    pipeline.delete(key)
+    return cast("bytes", pipeline.execute()[3]).decode()
