@@ -5,21 +5,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kryonix_cache.reference_impl.seeding.key import SeedKey as SeedKey
-from kryonix_cache.reference_impl.seeding.key import SeedPlan as SeedPlan
-from kryonix_cache.reference_impl.seeding.sample import SamplePlan as SamplePlan
-from kryonix_cache.reference_impl.seeding.seeder import Connections as Connections
-from kryonix_cache.reference_impl.seeding.seeder import Seeder as Seeder
-from kryonix_cache.reference_impl.seeding.synthetic import SyntheticPlan as SyntheticPlan
+from kryonix_cache.reference_impl.seeding.key import SeedKey, SeedPlan
+from kryonix_cache.reference_impl.seeding.report import SeedReport, UnseedReport
+from kryonix_cache.reference_impl.seeding.sample import SamplePlan
+from kryonix_cache.reference_impl.seeding.seeder import Connections, Progress, Seeder
 from kryonix_cache.reference_impl.seeding.synthetic import (
-    synthetic_tenant_ids as synthetic_tenant_ids,
+    MOMENT,
+    SyntheticPlan,
+    synthetic_tenant_ids,
 )
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from kryonix_cache.reference_impl.seeding.report import SeedReport as SeedReport
-    from kryonix_cache.reference_impl.seeding.report import UnseedReport as UnseedReport
+__all__ = [
+    "MOMENT",
+    "Connections",
+    "Progress",
+    "SamplePlan",
+    "SeedKey",
+    "SeedPlan",
+    "SeedReport",
+    "Seeder",
+    "SyntheticPlan",
+    "UnseedReport",
+    "seed_sample",
+    "synthetic_tenant_ids",
+    "unseed_sample",
+]
 
 
 def seed_sample(connections: Connections, at: datetime | None = None) -> SeedReport:

@@ -90,8 +90,10 @@ class Seeder:
                 raise ForeignKeyError(error.names, written=report.written) from None
         return report
 
-    def unseed(self, plan: SeedPlan) -> UnseedReport:
+    def unseed(self, plan: SeedPlan, *, dry_run: bool = False) -> UnseedReport:
         """Remove each key of the plan that is as seeding wrote it, and name the changed ones.
+
+        With `dry_run` nothing is removed, and the report says what would be.
 
         Raises:
             SeedingInterruptedError: says how many keys were removed.
@@ -103,7 +105,7 @@ class Seeder:
             for database in sorted(plan.sizes):
                 with bulk(self._connections[database]) as connection:
                     for batch in in_batches(plan.keys(database)):
-                        report += remove(connection, batch)
+                        report += remove(connection, batch, dry_run=dry_run)
                         self._progress("removing", len(batch))
         return report
 

@@ -262,7 +262,7 @@ def synthetic_tenant_ids(contract: Contract, count: int, random_seed: int) -> li
         SyntheticDataError: the contract's rule for tenant ids accepts none of our forms.
 
     """
-    for form in ("synthetic-{}-{:06}", "synthetic_{}_{:06}", "s{}x{:06}", "{}{:06}"):
+    for form in ("synthetic-{}-{:06}", "s{}-{:06}"):
         if contract.tenant.is_valid(form.format(random_seed, count)):
             return [form.format(random_seed, index) for index in range(1, count + 1)]
     raise SyntheticDataError(

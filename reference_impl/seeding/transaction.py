@@ -119,29 +119,42 @@ def _seeded(states: Sequence[State]) -> SeedReport:
     return SeedReport(len(states), len(states) - shared - kept, kept, shared)
 
 
-def remove(connection: GuardedConnection, keys: Sequence[SeedKey]) -> UnseedReport:
+def remove(
+    connection: GuardedConnection, keys: Sequence[SeedKey], *, dry_run: bool = False
+) -> UnseedReport:
     """Remove those of `keys` that are as seeding wrote them; say which were changed.
+
+    With `dry_run` nothing but reading commands is sent.
 
     Raises:
         ContendedKeysError: another client changed the keys during each attempt.
 
     """
+    if dry_run:
+        return _unseeded(keys, inspect(connection, keys))
     for _ in range(ATTEMPTS):
         _, found = ask(connection, _watch(keys))
         states = inspect(connection, keys) if found else [State.MISSING] * len(keys)
-        ours = tuple(
-            key.name
-            for key, state in zip(keys, states, strict=True)
-            if state in {State.OURS, State.OF_ANOTHER_MOMENT}
-        )
-        changed = tuple(
-            (key.database, key.name)
-            for key, state in zip(keys, states, strict=True)
-            if state is State.FOREIGN
-        )
+        ours = [key.name for key, state in zip(keys, states, strict=True) if state in _AS_SEEDED]
         commands = [MULTI, (b"UNLINK", *ours), EXEC] if ours else [UNWATCH]
         if ask(connection, commands)[-1] is not None:
-            shared = states.count(State.SHARED)
-            missing = states.count(State.MISSING)
-            return UnseedReport(len(keys), len(ours), missing, shared, changed)
+            return _unseeded(keys, states)
     raise ContendedKeysError(keys[0].database, ATTEMPTS)
+
+
+_AS_SEEDED = frozenset({State.OURS, State.OF_ANOTHER_MOMENT})
+
+
+def _unseeded(keys: Sequence[SeedKey], states: Sequence[State]) -> UnseedReport:
+    changed = tuple(
+        (key.database, key.name)
+        for key, state in zip(keys, states, strict=True)
+        if state is State.FOREIGN
+    )
+    return UnseedReport(
+        planned=len(keys),
+        removed=sum(state in _AS_SEEDED for state in states),
+        missing=states.count(State.MISSING),
+        shared=states.count(State.SHARED),
+        changed=changed,
+    )
