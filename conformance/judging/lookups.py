@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import redis
+
 from kryonix_cache.reference_impl.errors import ReadDeniedError
 from kryonix_cache.reference_impl.scan import reader, told
 

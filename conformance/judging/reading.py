@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import redis
+
 from kryonix_cache.reference_impl.bulk import KeyTemplate
 from kryonix_cache.reference_impl.errors import ReadDeniedError
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import redis
+
 from kryonix_cache.conformance.judging.config_file import ConfigFile, read_config_file
 from kryonix_cache.reference_impl.connection import connect
 from kryonix_cache.reference_impl.scan import reader, told
