@@ -11,6 +11,7 @@ from kryonix_cache.conformance.evidence import Evidence
 from kryonix_cache.conformance.judging.judgement import Judgement
 from kryonix_cache.conformance.judging.judges import server_judges
 from kryonix_cache.conformance.judging.server_facts import DeploymentFacts, collect
+from kryonix_cache.conformance.keyspaces import judged_keyspace
 from kryonix_cache.conformance.outcomes import NotOffered
 from kryonix_cache.conformance.recording import EVIDENCE, SESSION, Recorder
 from kryonix_cache.conformance.run import plan_run
@@ -93,8 +94,6 @@ def server_facts(run_session: RunSession) -> DeploymentFacts:
 @pytest.fixture(scope="session")
 def keyspace(run_session: RunSession) -> Mapping[str, Judgement]:
     """Judge live data on the target, or synthetic tenants on the bench, in one scan."""
-    from kryonix_cache.conformance.keyspaces import judged_keyspace
-
     return judged_keyspace(run_session)
 
 

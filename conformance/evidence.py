@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
+import pytest
 import redis.exceptions
 
 from kryonix_cache.conformance.judging.judgement import Judgement
@@ -26,7 +27,8 @@ class Evidence:
     """Collects the witnesses and findings of one test.
 
     `saw` counts what was really looked at: without it a pass means nothing, and the verdict
-    makes it inconclusive. `ran_on` is "target" or "bench".
+    makes it inconclusive. `ran_on` is "target" or "bench"; `note` is what a reader must know
+    to weigh a pass.
     """
 
     def __init__(self) -> None:
@@ -34,6 +36,7 @@ class Evidence:
         self.findings: list[Finding] = []
         self.total = 0
         self.ran_on = "target"
+        self.note = ""
 
     def saw(self, what: str, count: int = 1) -> None:
         """Count `count` more observations of `what`."""
@@ -70,7 +73,9 @@ class Evidence:
         self.total += judgement.total
         match judgement.outcome:
             case Outcome.PASS:
-                return
+                self.note = judgement.reason
+            case Outcome.SKIPPED:
+                pytest.skip(judgement.reason)
             case Outcome.FAIL:
                 self._fail(judgement.reason)
             case Outcome.INCONCLUSIVE:
@@ -89,7 +94,7 @@ class Evidence:
             + (f" ({each.erratum})" if each.erratum else "")
             for each in self.findings
         ]
-        raise RequirementNotMetError("\n".join([reason, *lines]))
+        raise RequirementNotMetError(reason, lines)
 
 
 def answer_of(what: str, call: Callable[[], T]) -> T:

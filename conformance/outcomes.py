@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import redis.exceptions
 
@@ -12,7 +14,11 @@ from kryonix_cache.reports.lines import Outcome
 
 
 class RequirementNotMetError(AssertionError):
-    """The requirement is not met; the evidence of the test says why."""
+    """The requirement is not met; `details` are its findings, a line each."""
+
+    def __init__(self, reason: str, details: Sequence[str] = ()) -> None:
+        super().__init__("\n".join([reason, *details]))
+        self.reason = reason
 
 
 class Inconclusive(pytest.skip.Exception):
@@ -41,7 +47,8 @@ def outcome_of(error: BaseException) -> tuple[Outcome, str]:
     Only a failed assertion is a failure of the target; whatever else the suite trips over is
     an error of the suite or a lost target, and never hides as a failure or as a skip.
     """
-    reason = " ".join(str(error).split()) or type(error).__name__
+    text = error.reason if isinstance(error, RequirementNotMetError) else str(error)
+    reason = " ".join(text.split()) or type(error).__name__
     if isinstance(error, _TARGET_LOST):
         return Outcome.ERROR, f"the target was lost: {reason}"
     for kind, outcome in (

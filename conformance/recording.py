@@ -129,7 +129,7 @@ class Recorder:
                 requirement=requirement,
                 test=item.nodeid,
                 outcome=outcome,
-                reason=reason,
+                reason=reason or evidence.note,
                 seconds=round(time.monotonic() - progress.started, 6),
                 operations=self._session.commands_since(progress.marks),
                 observations=dict(evidence.observations),

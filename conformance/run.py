@@ -16,7 +16,7 @@ from kryonix_cache.fixtures.reference import REFERENCE
 from kryonix_cache.reference_impl.contract import Contract, Profile, load_contract
 from kryonix_cache.reports.lines import Waiver
 
-_RUN_ID = re.compile(r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}")
+RUN_ID = r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}"
 DEFAULT_PROFILE = "ci"
 RUNS = Path("reports") / "runs"
 
@@ -101,7 +101,7 @@ class RunPlan:
 
 def plan_run(request: RunRequest) -> RunPlan:
     """Look everything up; raise a KryonixError for whatever is wrong, before anything starts."""
-    if not _RUN_ID.fullmatch(request.run):
+    if not re.fullmatch(RUN_ID, request.run):
         raise UsageError(f"{request.run!r} is no run id, as 20260131t120000-0a1b2c.")
     unacceptable = set(request.accept) - {"partial"}
     if unacceptable:

@@ -25,6 +25,7 @@ from kryonix_cache.conformance.stamps import header_of, now
 from kryonix_cache.fixtures.grants import Grant, granted
 from kryonix_cache.fixtures.journal import Journal, Mark
 from kryonix_cache.fixtures.powers import Power, PowerGuard
+from kryonix_cache.fixtures.reference import REFERENCE
 from kryonix_cache.fixtures.system import Surroundings, System, build, load_factory
 from kryonix_cache.fixtures.targets.bench import Bench
 from kryonix_cache.fixtures.targets.configuration import ServerPlan
@@ -78,9 +79,9 @@ class RunSession:
         self.bench = self._stack.enter_context(Bench(self.target))
         grants = [Grant.parse(text) for text in request.grants]
         self._granted = granted(grants, self.target.endpoint)
-        self._databases = self._count_databases()
+        self.databases = self._count_databases()
         with self.observing("footprint") as clients:
-            self._before = footprint.look(clients, self._databases, self.plan.tenants.owns)
+            self._before = footprint.look(clients, self.databases, self.plan.tenants.owns)
         footprint.refuse_used_run(self._before, request.run)
         self._system_on_bench = self._must_keep_away()
         self._writer = self._stack.enter_context(
@@ -92,7 +93,7 @@ class RunSession:
                 self.target,
                 self.bench,
                 command="conformance",
-                databases=len(self._databases),
+                databases=len(self.databases),
             )
         )
         self.is_open = True
@@ -234,7 +235,7 @@ class RunSession:
         words.append(f"--seed {request.seed}")
         if request.contract:
             words.append(f"--contract {request.contract}")
-        if request.system != type(request).system:
+        if request.system != REFERENCE:
             words.append(f"--system {request.system}")
         return " ".join(words)
 
@@ -244,7 +245,7 @@ class RunSession:
         """Remove what the run wrote, judge, write the reports; return the exit code."""
         self._remove_own_keys()
         with self.observing("footprint") as clients:
-            after = footprint.look(clients, self._databases, self.plan.tenants.owns)
+            after = footprint.look(clients, self.databases, self.plan.tenants.owns)
         record = self._writer.finish(
             finished=now(),
             seconds=round(time.monotonic() - self._started, 3),

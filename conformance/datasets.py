@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole content of a disposable server, in a form in which two contents can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from kryonix_cache.reference_impl.contract import Contract
+from kryonix_cache.reference_impl.scan import scan
+from kryonix_cache.reference_impl.seeding import SeedPlan
+from kryonix_cache.reference_impl.seeding.key import Value
+from kryonix_cache.reference_impl.tenant_store import Clients
+
+Place: TypeAlias = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Type, value and time to live (milliseconds, -1 for ever) of one key."""
+
+    type: str
+    value: Value
+    ttl: int
+
+    def digest(self) -> str:
+        """Return a digest of type and value that does not depend on a server's order."""
+        if isinstance(self.value, dict):
+            canonical: object = sorted(self.value.items())
+        elif isinstance(self.value, frozenset):
+            canonical = sorted(self.value)
+        else:
+            canonical = self.value
+        return hashlib.sha256(f"{self.type}:{canonical!r}".encode()).hexdigest()
+
+
+Dataset: TypeAlias = Mapping[Place, Content]
+
+
+def read_dataset(clients: Clients, contract: Contract) -> Dataset:
+    """Read every key of every database; for servers that hold a few thousand keys."""
+    dataset: dict[Place, Content] = {}
+    databases = [database.number for database in contract.databases]
+    for batch in scan(clients, databases, sizes=False):
+        client = clients[batch.database]
+        for name, kind, ttl, _ in batch.rows:
+            value: object
+            match kind:
+                case b"string":
+                    value = client.get(name)
+                case b"hash":
+                    value = client.hgetall(name)
+                case b"list":
+                    value = tuple(cast("Iterable[bytes]", client.lrange(name, 0, -1)))
+                case b"set":
+                    value = frozenset(cast("Iterable[bytes]", client.smembers(name)))
+                case _:
+                    pairs = cast("Iterable[tuple[bytes, float]]", client.zrange(name, 0, -1, withscores=True))
+                    value = {member: b"%.17g" % score for member, score in pairs}
+            dataset[batch.database, name] = Content(kind.decode(), cast("Value", value), ttl)
+    return dataset
+
+
+def planned_dataset(plan: SeedPlan) -> Dataset:
+    """Return what the server must hold after seeding `plan`."""
+    return {
+        (key.database, key.name): Content(
+            key.type, key.value, -1 if key.ttl is None else key.ttl * 1000
+        )
+        for database in plan.sizes
+        for key in plan.keys(database)
+    }
