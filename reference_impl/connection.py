@@ -16,10 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import hiredis
 import redis
-from kryonix_cache.reference_impl.bulk import KeyTemplate, Reply
-from kryonix_cache.reference_impl.endpoint import Endpoint
-from kryonix_cache.reference_impl.errors import DatabaseSwitchError, UncheckedBytesError
-from kryonix_cache.reference_impl.forbidden import FORBIDDEN, Command, refuse_forbidden
 from redis.backoff import NoBackoff
 from redis.connection import (
     AbstractConnection,
@@ -29,6 +25,11 @@ from redis.connection import (
     UnixDomainSocketConnection,
 )
 from redis.retry import Retry
+
+from kryonix_cache.reference_impl.bulk import KeyTemplate, Reply
+from kryonix_cache.reference_impl.endpoint import Endpoint
+from kryonix_cache.reference_impl.errors import DatabaseSwitchError, UncheckedBytesError
+from kryonix_cache.reference_impl.forbidden import FORBIDDEN, Command, refuse_forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -128,12 +128,12 @@ def _split(url: str) -> SplitResult:
         raise UrlInvalidError("its host is malformed") from None
     if "#" in url:
         raise UrlInvalidError("it holds a '#'; in a password write %23")
+    if "?" in url and parts.scheme != "unix":
+        raise UrlInvalidError(f"{parts.scheme} URLs take no parameters after '?'")
     return parts
 
 
 def _tcp_location(parts: SplitResult) -> _Location:
-    if parts.query or "?" in parts.geturl():
-        raise UrlInvalidError(f"{parts.scheme} URLs take no parameters after '?'")
     try:
         host, port = parts.hostname, parts.port
     except ValueError:
@@ -142,7 +142,7 @@ def _tcp_location(parts: SplitResult) -> _Location:
         raise UrlInvalidError("it has no host")
     if parts.netloc.endswith(":") or port == 0:
         raise UrlInvalidError(f"its port is no number from 1 to {_LAST_PORT}")
-    if not parts.hostname or any(mark in host for mark in "%@/\\"):
+    if any(mark in host for mark in "%@/\\"):
         raise UrlInvalidError("its host is malformed")
     database = _database(parts.path[1:]) if len(parts.path) > 1 else 0
     return _Location(host, DEFAULT_PORT if port is None else port, "", database)

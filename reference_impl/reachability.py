@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import redis
+
 from kryonix_cache.reference_impl.connection import bulk, connect
 from kryonix_cache.reference_impl.errors import (
     ClusterError,
@@ -137,8 +139,11 @@ def _explain(error: redis.RedisError, endpoint: Endpoint, timeout: float) -> NoR
     cause = _first_cause(error)
     if isinstance(cause, ssl.SSLError):
         raise TlsFailureError(address, _tls_reason(cause)) from error
-    if isinstance(cause, OSError) and endpoint.scheme == "rediss" and cause.filename:
-        raise TlsFailureError(address, f"{cause.filename}: {cause.strerror}") from error
+    if endpoint.scheme == "rediss" and isinstance(cause, FileNotFoundError | PermissionError):
+        raise TlsFailureError(address, f"{_unusable_file(endpoint)}: {cause.strerror}") from error
+    if isinstance(cause, TimeoutError) and "handshake" in str(cause):
+        reason = f"no handshake within {timeout:g} s, as from a server without TLS"
+        raise TlsFailureError(address, reason) from error
     if isinstance(error, redis.InvalidResponse):
         raise NotARedisServerError(address, _NOT_INFO) from error
     if isinstance(error, redis.BusyLoadingError) or text.startswith("LOADING"):
@@ -171,6 +176,13 @@ def _tls_reason(error: ssl.SSLError) -> str:
     if "RECORD_LAYER" in str(error) or "WRONG_VERSION" in str(error):
         return "the server does not speak TLS on this port"
     return (error.reason or "the handshake failed").lower().replace("_", " ")
+
+
+def _unusable_file(endpoint: Endpoint) -> str:
+    # The error of the TLS library does not say which of the files it could not read.
+    files = (endpoint.ca_file, endpoint.cert_file, endpoint.key_file)
+    unusable = [str(file) for file in files if file and not os.access(file, os.R_OK)]
+    return ", ".join(unusable) or "a PEM file"
 
 
 def _short(text: str) -> str:
