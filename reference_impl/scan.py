@@ -20,6 +20,7 @@ import redis
 from kryonix_cache.reference_impl.bulk import KeyTemplate
 from kryonix_cache.reference_impl.connection import GuardedConnection, bulk
 from kryonix_cache.reference_impl.errors import (
+    DatabaseUnavailableError,
     ImpactInvalidError,
     ReadDeniedError,
     ScanLostError,
@@ -162,7 +163,11 @@ def told(client: redis.Redis, database: int) -> Iterator[None]:
     """Turn the loss of the server, and its refusals, into the project's own errors."""
     try:
         yield
-    except redis.exceptions.NoPermissionError as error:
+    except redis.ResponseError as error:
+        if "DB index" in str(error):
+            raise DatabaseUnavailableError(_address(client), database, str(error)) from error
+        if not str(error).startswith("NOPERM"):
+            raise ScanLostError(_address(client), f"database {database}", str(error)) from error
         raise ReadDeniedError(f"SELECT {database}", str(error)) from error
     except redis.RedisError as error:
         raise ScanLostError(_address(client), f"database {database}", str(error)) from error

@@ -72,25 +72,28 @@ def audit_keyspace(
     reading: Reading = "sample",
     max_impact: float = 1.0,
     run: str | None = None,
-    databases: Iterable[int] = (),
+    databases: Iterable[int] | None = None,
     progress: Progress | None = None,
 ) -> KeyspaceAudit:
     """Read every key once and judge it; nothing is written.
 
     `run` names the run whose own tenants may have expiring keys in every family; without it
-    the tenants of all runs may. `databases` adds to those of the contract. `progress` is
-    called with the keys done and the keys in all.
+    the tenants of all runs may. `databases` are those that the server has; the contract's if
+    not given. `progress` is called with the keys done and the keys in all.
 
     Raises:
         ScanLostError: the server went away.
         ReadDeniedError: this user may not run one of the commands.
+        DatabaseUnavailableError: the server does not have one of the databases.
 
     """
-    numbers = sorted({each.number for each in contract.databases} | set(databases))
+    if databases is None:
+        databases = (each.number for each in contract.databases)
+    numbers = sorted(databases)
     total = sum(count_keys(clients, numbers).values())
     audit = _Audit(clients, contract, sample_of(reading, total), run)
     for database in numbers:
-        audit.read(database, max_impact, lambda done: progress and progress(done, total))
+        audit.read(database, max_impact, lambda done: progress(done, total) if progress else None)
     return audit.concluded()
 
 
