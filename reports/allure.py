@@ -16,6 +16,7 @@ from typing import Any
 from allure_commons.model2 import Label, Parameter, Status, StatusDetails, TestResult
 from allure_commons.types import LabelType, Severity
 from attr import asdict
+
 from kryonix_cache.reports.lines import Finding, Outcome, Requirement, Result
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import gist_of, verdict_words

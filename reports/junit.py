@@ -10,6 +10,7 @@ verdict itself.
 """
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
 from kryonix_cache.reports.lines import Outcome, Result, Verdict
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import (

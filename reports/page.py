@@ -14,6 +14,8 @@ from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
 from kryonix_cache.reports.checklist import Answer, answer_checklist
 from kryonix_cache.reports.lines import Check, Outcome, Requirement, Verdict
 from kryonix_cache.reports.record import Record
@@ -27,7 +29,6 @@ from kryonix_cache.reports.summary import (
     scope_words,
     verdict_words,
 )
-from markupsafe import Markup
 
 _GLYPHS: Mapping[str, str] = {
     Outcome.PASS: "✓",

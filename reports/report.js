@@ -75,6 +75,10 @@
     for (const { card } of visible()) card.open = open;
     label();
   });
+  // A click on the link of the present hash is no change of it.
+  addEventListener("click", ({ target }) => {
+    if (target.closest("a[href^='#r-']")) setTimeout(reveal);
+  });
   addEventListener("hashchange", reveal);
   form.hidden = results.length === 0;
   filter();

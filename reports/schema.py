@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any, NoReturn
 
 import jsonschema
+
 from kryonix_cache.reports.lines import Json
 from kryonix_cache.reports.redaction import Redactor
 

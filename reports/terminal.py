@@ -7,6 +7,11 @@ Colour only repeats what the words say, and nothing from the record is read as m
 
 from collections.abc import Iterable
 
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
 from kryonix_cache.reports.lines import Finding, Footprint, Outcome, Result, Verdict
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import (
@@ -18,10 +23,6 @@ from kryonix_cache.reports.summary import (
     scope_words,
     verdict_words,
 )
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 _MOST_FINDINGS = 3
 _STYLES = {

@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from kryonix_cache.reports.diff import RecordDiff, compare_records
 from kryonix_cache.reports.lines import Json
 from kryonix_cache.reports.record import Record, read_record
 from kryonix_cache.reports.rendering import STEP_SUMMARY, append_step_summary, write_reports
 from kryonix_cache.reports.runs import DEFAULT_FOLDER, Run, list_runs
 from kryonix_cache.reports.summary import counts_words, scope_words, verdict_words
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 _RUN = click.Path(path_type=Path)
 _MOST_FINDINGS = 5

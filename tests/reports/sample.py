@@ -11,7 +11,6 @@ from kryonix_cache.reports.lines import (
     RefusedCommand,
     Requirement,
 )
-
 from tests.reports.records import Run, check, requirement, waiver
 
 HOSTILE_KEY = "tenant:<img src=x onerror=alert(1)>\"'{{7*7}}[bold]`|"

@@ -2,9 +2,9 @@
 """Hypothesis strategies for runs of every shape."""
 
 from hypothesis import strategies as st
+
 from kryonix_cache.reports.lines import Check, Finding, Requirement
 from kryonix_cache.reports.verdict import WORST_FIRST
-
 from tests.reports.records import Run, check, requirement, waiver
 
 _IDS = ("server.ping", "config.aof", "config.databases", "keyspace.ttl", "isolation.read")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase
+from rich.console import Console
+
 from kryonix_cache.reports.allure import render_allure
 from kryonix_cache.reports.badge import render_badge
 from kryonix_cache.reports.junit import render_junit
@@ -18,8 +20,6 @@ from kryonix_cache.reports.markdown import render_markdown
 from kryonix_cache.reports.page import render_page
 from kryonix_cache.reports.record import Record, read_record
 from kryonix_cache.reports.terminal import render_terminal
-from rich.console import Console
-
 from tests.reports.records import Run
 from tests.reports.strategies import runs
 
@@ -73,9 +73,10 @@ def _cards(record: Record) -> _Cards:
 def test_junit_is_red_exactly_when_the_exit_code_is_not_zero(run: Run) -> None:
     record = _record(run)
     cases = _cases(record)
-    red = [case for case in cases.values() if any(isinstance(r, Failure | Error) for r in case.result)]
+    shown = [entry for case in cases.values() for entry in case.result]
+    is_red = any(isinstance(entry, Failure | Error) for entry in shown)
 
-    assert bool(red) == (record.footer.exit_code != 0)
+    assert is_red == (record.footer.exit_code != 0)
     assert len(cases) == len(record.results) + 1
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from kryonix_cache.reports.errors import (
     DuplicateHeaderError,
     RecordEditedError,
@@ -27,7 +28,6 @@ from kryonix_cache.reports.errors import (
 from kryonix_cache.reports.lines import Finding
 from kryonix_cache.reports.record import RECORD_NAME, RecordWriter, read_record
 from kryonix_cache.reports.redaction import Redactor
-
 from tests.reports.forgery import Lines, first, forge
 from tests.reports.records import FINISHED, Run, check, requirement, waiver
 from tests.reports.sample import deployment_run
@@ -175,7 +175,15 @@ def test_a_line_that_breaks_the_schema_is_refused_by_line_and_rule(
 
 @pytest.mark.parametrize(
     "line",
-    [b"not json", b'{"kind": "check"', b'"check"', b'{"kind":"check","kind":"check"}', b"\xff", b"[]"],
+    [
+        b"not json",
+        b'{"kind": "check"',
+        b'"check"',
+        b'{"kind":"check","kind":"check"}',
+        b'{"kind":"check","seconds":NaN}',
+        b"\xff",
+        b"[]",
+    ],
 )
 def test_a_line_that_is_no_json_object_is_refused(written: Path, line: bytes) -> None:
     head, _, footer = written.read_bytes().rpartition(b'{"kind":"footer"')
@@ -301,7 +309,7 @@ def test_a_forged_record_with_a_fitting_hash_is_refused(written: Path, change: o
 
 def test_a_forger_who_changes_nothing_is_let_through(written: Path) -> None:
     record = read_record(written)
-    forge(written, lambda lines: None)
+    forge(written, lambda _: None)
 
     assert read_record(written).results == record.results
 
@@ -341,9 +349,10 @@ def test_the_writer_refuses_what_a_reader_would_refuse(tmp_path: Path) -> None:
         writer.header(Run().header())
         with pytest.raises(RecordInvalidError, match="seconds"):
             writer.check(check("server.ping", seconds=-1.0))
+        finding = Finding(where="w", found="f", wanted="w")
+        hidden = replace(check("server.ping", evidence=(finding,)), evidence_total=0)
         with pytest.raises(RecordInconsistentError):
-            finding = Finding(where="w", found="f", wanted="w")
-            writer.check(replace(check("server.ping", evidence=(finding,)), evidence_total=0))
+            writer.check(hidden)
 
 
 def test_a_check_of_a_requirement_out_of_scope_gives_no_verdict(tmp_path: Path) -> None:

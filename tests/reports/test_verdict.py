@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kryonix_cache.reports.errors import RecordInconsistentError
 from kryonix_cache.reports.lines import Check, Finding, Outcome, Requirement, Result, Verdict
 from kryonix_cache.reports.verdict import (
@@ -17,7 +18,6 @@ from kryonix_cache.reports.verdict import (
     judge,
     verdict_of,
 )
-
 from tests.reports.records import Run, check, requirement, waiver
 from tests.reports.strategies import runs
 
@@ -164,9 +164,7 @@ def _verdict(*outcomes: tuple[str, str]) -> Verdict:
         ([("MUST", "not-applicable")], "nothing-ran"),
     ],
 )
-def test_the_verdict_follows_the_precedence(
-    outcomes: list[tuple[str, str]], verdict: str
-) -> None:
+def test_the_verdict_follows_the_precedence(outcomes: list[tuple[str, str]], verdict: str) -> None:
     assert _verdict(*outcomes) == verdict
 
 
