@@ -65,6 +65,12 @@ def test_a_server_is_private_to_its_account(binary: Path):
     assert not folder.exists()
 
 
+def test_a_server_that_runs_is_not_started_again(redis_binary: Path):
+    with ServerProcess(redis_binary) as server:
+        pid = server.pid
+        assert server.start().pid == pid
+
+
 def test_an_open_server_asks_for_nothing(binary: Path):
     with ServerProcess(binary, ServerPlan(open_access=True)) as server:
         client = connect(Endpoint("redis", "127.0.0.1", server.port))
