@@ -12,7 +12,7 @@ from kryonix_cache.reference_impl.errors import FormatError
 from kryonix_cache.reports.lines import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from kryonix_cache.conformance.judging.reading import Value
     from kryonix_cache.conformance.judging.references import References
@@ -40,6 +40,13 @@ class FieldJudge:
         self._contract = contract
         self._tally = tally
         self._references = references
+        # Most fields have a format and nothing else to be judged.
+        self._meaningful = frozenset(
+            id(field)
+            for family in contract.families
+            for field in _fields_of(family.value, family.fields)
+            if _has_meaning(field)
+        )
 
     def judge(self, at: KeyAt, value: Value) -> None:
         """Judge a whole value."""
@@ -95,7 +102,8 @@ class FieldJudge:
             erratum = error.erratum or field.erratum
             self._report(at, path, _found(field, text), error.wanted, erratum)
             return
-        self._judge_meaning(at, field, text, parsed, path)
+        if id(field) in self._meaningful:
+            self._judge_meaning(at, field, text, parsed, path)
 
     def _parsed(self, field: Field, text: str) -> object:
         if field.format.name != "enum":
@@ -188,6 +196,26 @@ class FieldJudge:
             remedy="store the digest and compare digests; change the secret, for readers knew it",
         )
         self._tally.add(SECRETS, at, path, make)
+
+
+def _fields_of(value: Field | None, fields: Mapping[str, Field]) -> Iterator[Field]:
+    """Yield the fields of a family, those inside other fields too."""
+    if value is not None:
+        yield value
+    for field in (value.fields if value is not None else fields).values():
+        yield from _fields_of(field, {})
+
+
+def _has_meaning(field: Field) -> bool:
+    return bool(
+        field.format.name in {"tenant", "key-list"}
+        or field.equals_part
+        or field.fact
+        or field.unique
+        or field.refers_to
+        or field.among
+        or field.fields
+    )
 
 
 def _finding(

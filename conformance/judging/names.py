@@ -8,6 +8,7 @@ should be costs a few comparisons and leaves nothing behind.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.judging.directive_values import size_words
@@ -18,12 +19,14 @@ from kryonix_cache.reports.lines import Finding
 if TYPE_CHECKING:
     from kryonix_cache.conformance.judging.sampling import Sample
     from kryonix_cache.reference_impl.contract import Contract, Family
-    from kryonix_cache.reference_impl.scan import ScanBatch
+    from kryonix_cache.reference_impl.scan import KeyRow, ScanBatch
 
 TENANTS_REMEMBERED = 1_000_000
 """Above this many tenants the count of tenants becomes a lower bound, and memory stays bounded."""
 
-_VALID, _OWN = 1, 2
+# What is known of a tenant, as bits of one number.
+_INVALID, _OWN, _WANTED, _UNMET = 1, 2, 4, 8
+_WANTED_OR_INVALID = _WANTED | _INVALID
 _PERSISTENT_MS = -1
 
 
@@ -35,9 +38,16 @@ class _Rule:
     type: bytes
     lowest_ms: int
     highest_ms: int
-    is_companied: bool
     is_special: bool
     keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """The keys of one batch whose values, and whose companions, are to be looked at."""
+
+    values: list[KeyAt]
+    companied: list[KeyAt]
 
 
 class NameJudge:
@@ -62,42 +72,56 @@ class NameJudge:
         match = self._contract.matcher(database).match
         rules = self._rules.get(database) or self._rules_of(database)
         tenants, big = self._tenants, self._contract.big_key_bytes
-        wanted = self._sample.wants
-        values: list[KeyAt] = []
-        companied: list[KeyAt] = []
-        for name, kind, ttl, size in batch.rows:
-            if size > big:
-                self._report_big(database, name, size)
+        wanted = self._sample.wants_system_key
+        noted = _Noted([], [])
+        for row in batch.rows:
+            name, kind, ttl, size = row
             found = match(name)
             if found is None:
-                self._report_stranger(database, name)
+                self._report_stranger(database, name, size)
                 continue
             rule, tenant = rules[found.index], found.tenant
             rule.keys += 1
-            if tenant is not None:
-                state = tenants.get(tenant)
-                if state is None:
-                    state = self._meet(tenant)
-                if not state & _VALID:
-                    self._report_tenant(self._at(database, name, rule, tenant), tenant)
+            if tenant is None:
+                state = _WANTED if wanted(name, rule.family) else 0
             else:
-                state = 0
-            if kind != rule.type:
-                self._report_type(self._at(database, name, rule, tenant), kind)
-                continue
-            if not rule.lowest_ms <= ttl <= rule.highest_ms and not (
-                state & _OWN and rule.highest_ms == _PERSISTENT_MS
+                state = tenants.get(tenant, _UNMET)
+                if state & _UNMET:
+                    state = self._meet(tenant)
+            # What is as it should be, and nobody wants to read, ends here.
+            if (
+                state & _WANTED_OR_INVALID
+                or size > big
+                or rule.is_special
+                or kind != rule.type
+                or not rule.lowest_ms <= ttl <= rule.highest_ms
             ):
-                self._report_ttl(self._at(database, name, rule, tenant), ttl)
-            if rule.is_special:
-                self._note_special(self._at(database, name, rule, tenant))
-            if rule.is_companied:
-                companied.append(self._at(database, name, rule, tenant))
-            if size <= big and wanted(name, tenant, rule.family):
-                values.append(self._at(database, name, rule, tenant))
+                text = None if tenant is None else tenant.decode()
+                at = KeyAt(database, name, rule.family, text)
+                self._look_closer(at, row, rule, state, noted)
         self._tally.seen["keys"] += len(batch.rows)
         self._tally.seen["vanished"] += batch.vanished
-        return values, companied
+        return noted.values, noted.companied
+
+    def _look_closer(self, at: KeyAt, row: KeyRow, rule: _Rule, state: int, noted: _Noted) -> None:
+        name, kind, ttl, size = row
+        is_big = size > self._contract.big_key_bytes
+        if is_big:
+            self._report_big(at.database, name, size)
+        if state & _INVALID:
+            self._report_tenant(at)
+        if kind != rule.type:
+            self._report_type(at, kind)
+            return
+        is_own = state & _OWN and rule.highest_ms == _PERSISTENT_MS
+        if not (rule.lowest_ms <= ttl <= rule.highest_ms or is_own):
+            self._report_ttl(at, ttl)
+        if rule.is_special:
+            self._note_special(at)
+        if rule.family.accompanied_by is not None:
+            noted.companied.append(at)
+        if state & _WANTED and not is_big:
+            noted.values.append(at)
 
     def conclude(self) -> None:
         """Judge what only the whole keyspace shows: use, descriptions, templates."""
@@ -114,15 +138,13 @@ class NameJudge:
         self._rules[database] = [_rule(family) for family in families]
         return self._rules[database]
 
-    def _at(self, database: int, name: bytes, rule: _Rule, tenant: bytes | None) -> KeyAt:
-        text = None if tenant is None else tenant.decode()
-        return KeyAt(database, name, rule.family, text)
-
     def _meet(self, tenant: bytes) -> int:
         if len(self._tenants) >= TENANTS_REMEMBERED:
             self._most_tenants = TENANTS_REMEMBERED
             self._tenants.clear()
-        state = _VALID if self._contract.tenant.is_valid(tenant.decode()) else 0
+        state = 0 if self._contract.tenant.is_valid(tenant.decode()) else _INVALID
+        if self._sample.wants_tenant(tenant):
+            state |= _WANTED
         if tenant.startswith(self._own_prefix):
             state |= _OWN
         self._tenants[tenant] = state
@@ -144,7 +166,9 @@ class NameJudge:
             ),
         )
 
-    def _report_stranger(self, database: int, name: bytes) -> None:
+    def _report_stranger(self, database: int, name: bytes, size: int) -> None:
+        if size > self._contract.big_key_bytes:
+            self._report_big(database, name, size)
         match = self._contract.matcher_of_all.match(name)
         if match is not None:
             family = self._contract.matcher_of_all.families[match.index]
@@ -175,8 +199,8 @@ class NameJudge:
             ),
         )
 
-    def _report_tenant(self, at: KeyAt, tenant: bytes) -> None:
-        shown = shown_value(tenant.decode())
+    def _report_tenant(self, at: KeyAt) -> None:
+        shown = shown_value(at.tenant or "")
         self._tally.add(
             "keyspace.tenant-id", at, "",
             lambda where: Finding(
@@ -241,32 +265,19 @@ class NameJudge:
         )
 
     def _judge_descriptions(self) -> None:
+        findings = self._tally.of("keyspace.system-info")
         for family in self._contract.families:
-            if not family.describes_database:
-                continue
-            for database in set(family.databases) - self._described:
-                self._tally.of("keyspace.system-info").offer(
-                    family.name,
-                    b"%d" % database,
-                    lambda database=database, family=family: Finding(  # type: ignore[misc]
-                        where=f"db {database}",
-                        found="no description of itself",
-                        wanted=family.pattern.replace("{database}", str(database)),
-                    ),
+            missing = set(family.databases) - self._described if family.describes_database else ()
+            for database in missing:
+                findings.offer(
+                    family.name, b"%d" % database, partial(_undescribed, family, database)
                 )
 
     def _judge_templates(self) -> None:
+        findings = self._tally.of("keyspace.templates")
         for family in self._contract.families:
             if family.template and not self._templates.get(family.template):
-                self._tally.of("keyspace.templates").offer(
-                    family.template,
-                    b"",
-                    lambda family=family: Finding(  # type: ignore[misc]
-                        where=f"db {_numbers(family.databases)}",
-                        found=f"no {family.template} template",
-                        wanted=f"a key {family.pattern}",
-                    ),
-                )
+                findings.offer(family.template, b"", partial(_no_template, family))
 
 
 def _rule(family: Family) -> _Rule:
@@ -276,8 +287,12 @@ def _rule(family: Family) -> _Rule:
         type=family.type.encode(),
         lowest_ms=_PERSISTENT_MS if limit is None else 0,
         highest_ms=_PERSISTENT_MS if limit is None else limit * 1000,
-        is_companied=family.accompanied_by is not None,
-        is_special=bool(family.template or family.mixes_tenants or family.describes_database),
+        is_special=bool(
+            family.template
+            or family.mixes_tenants
+            or family.describes_database
+            or family.accompanied_by
+        ),
     )
 
 
@@ -288,6 +303,22 @@ def _shared(where: str, family: Family) -> Finding:
         wanted="a list for each tenant",
         erratum=family.mixes_tenants,
         remedy="write to each tenant's own list; until then each reader must filter",
+    )
+
+
+def _undescribed(family: Family, database: int) -> Finding:
+    return Finding(
+        where=f"db {database}",
+        found="no description of itself",
+        wanted=f"a key {family.pattern.replace('{database}', str(database))}",
+    )
+
+
+def _no_template(family: Family) -> Finding:
+    return Finding(
+        where=f"db {_numbers(family.databases)}",
+        found=f"no {family.template} template",
+        wanted=f"a key {family.pattern}",
     )
 
 

@@ -35,12 +35,12 @@ class Sample:
         """Say whether every value is read."""
         return self.threshold >= _SPACE
 
-    def wants(self, key: bytes, tenant: bytes | None, family: Family) -> bool:
-        """Say whether the value of a key is to be read."""
-        if self.threshold >= _SPACE:
-            return True
-        if tenant is not None:
-            return crc32(tenant) < self.threshold
+    def wants_tenant(self, tenant: bytes) -> bool:
+        """Say whether the values of a tenant are to be read."""
+        return crc32(tenant) < self.threshold
+
+    def wants_system_key(self, key: bytes, family: Family) -> bool:
+        """Say whether the value of a key of the system is to be read."""
         if self.reading == "none":
             return False
         return family.ttl.max_seconds is None or crc32(key) < self.threshold

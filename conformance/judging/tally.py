@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.judging.display import place
 from kryonix_cache.conformance.judging.findings import Findings
-from kryonix_cache.reports.lines import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kryonix_cache.reference_impl.contract import Family
+    from kryonix_cache.reports.lines import Finding
 
 
 @dataclass(frozen=True, slots=True)
