@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Made-up but realistic run records, built through the real writer."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,8 +110,13 @@ class Run:
             seed=20261120,
             accept=self.accept,
             selection=self.selection,
-            contract=ContractStamp(name="kryonix", version="2.0", sha256="ab" * 32),
-            registry=Registry(sha256="cd" * 32, requirements=tuple(self.requirements)),
+            contract=ContractStamp(
+                name="kryonix", version="2.0", sha256=hashlib.sha256(b"contract").hexdigest()
+            ),
+            registry=Registry(
+                sha256=hashlib.sha256(b"registry").hexdigest(),
+                requirements=tuple(self.requirements),
+            ),
             checklist=self.checklist,
             target=TargetStamp(
                 kind="url",

@@ -329,7 +329,7 @@ def test_the_picture_of_the_report_can_be_made(open_page: Open, tmp_path: Path) 
     wanted = os.environ.get(PICTURE)
     picture = Path(wanted) if wanted else tmp_path / "report.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    viewport = {"width": 1200, "height": 1500}
+    viewport = {"width": 1200, "height": 1850}
     open_page(deployment_run(), viewport=viewport, color_scheme="light").screenshot(path=picture)
 
     assert 20_000 < picture.stat().st_size < 250_000

@@ -385,6 +385,22 @@ def test_a_full_disk_is_one_clear_error_and_no_verdict(tmp_path: Path) -> None:
         read_record(tmp_path)
 
 
+@pytest.mark.usefixtures("full_disk")
+def test_nothing_follows_half_a_line(tmp_path: Path) -> None:
+    path = tmp_path / RECORD_NAME
+    with RecordWriter(path, Redactor()) as writer:
+        writer.header(Run().header())
+        with pytest.raises(RecordNotWritableError):
+            writer.check(check("server.ping", reason="x" * 8_000))
+        half = path.read_bytes()
+        with pytest.raises(RecordOutOfOrderError):
+            writer.check(check("server.ping"))
+        with pytest.raises(RecordOutOfOrderError):
+            writer.finish(finished=FINISHED, seconds=1)
+
+    assert path.read_bytes() == half
+
+
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 

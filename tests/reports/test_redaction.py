@@ -6,7 +6,7 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,24 +36,27 @@ PASSWORDS = [
     "it's `$(id)`",
     "\\u0041\x1b[31m",
 ]
-SPELLINGS: list[Callable[[str], str]] = [
-    str,
-    quote,
-    lambda secret: quote(secret, safe=""),
-    quote_plus,
-    lambda secret: re.sub("%..", lambda code: code[0].lower(), quote(secret, safe="")),
-    lambda secret: json.dumps(secret)[1:-1],
-    lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
-    lambda secret: json.dumps(json.dumps(secret))[3:-3],
-    html.escape,
-    lambda secret: repr(secret)[1:-1],
-    lambda secret: repr(secret.encode())[2:-1],
-    shlex.quote,
-]
+SPELLINGS: Mapping[str, Callable[[str], str]] = {
+    "plain": str,
+    "url path": quote,
+    "url": lambda secret: quote(secret, safe=""),
+    "url form": quote_plus,
+    "url in lower case": lambda secret: re.sub(
+        "%..", lambda code: code[0].lower(), quote(secret, safe="")
+    ),
+    "json": lambda secret: json.dumps(secret)[1:-1],
+    "json unicode": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+    "json in json": lambda secret: json.dumps(json.dumps(secret))[3:-3],
+    "html": html.escape,
+    "html text": lambda secret: html.escape(secret, quote=False),
+    "python": lambda secret: repr(secret)[1:-1],
+    "python bytes": lambda secret: repr(secret.encode())[2:-1],
+    "shell": shlex.quote,
+}
 
 
-@pytest.mark.parametrize("password", PASSWORDS)
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("password", PASSWORDS, ids=range(len(PASSWORDS)))
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
 def test_a_known_secret_is_masked_in_each_spelling(
     password: str, spelling: Callable[[str], str]
 ) -> None:
@@ -160,7 +163,7 @@ def _loud_footprint(secret: str) -> Footprint:
     return replace(QUIET_FOOTPRINT, refused=refused, note=f"note {secret}")
 
 
-@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("password", PASSWORDS, ids=range(len(PASSWORDS)))
 def test_no_secret_reaches_any_report(tmp_path: Path, password: str) -> None:
     path = _loud_run(password).write(tmp_path)
     write_reports(path, tmp_path)
@@ -173,11 +176,11 @@ def test_no_secret_reaches_any_report(tmp_path: Path, password: str) -> None:
     assert {"record.jsonl", "junit.xml", "report.html", "summary.md", "badge.json"} <= set(texts)
     assert len(texts) > 10
     for name, text in texts.items():
-        for spelling in SPELLINGS:
+        for spelling in SPELLINGS.values():
             assert spelling(password).strip("'") not in text, name
 
 
-@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("password", PASSWORDS, ids=range(len(PASSWORDS)))
 def test_the_gate_is_what_keeps_secrets_out(tmp_path: Path, password: str) -> None:
     """Without the secret being known it does show, so the test above can fail."""
     path = replace(_loud_run(password), secrets=()).write(tmp_path)
