@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import redis
 
@@ -22,8 +21,12 @@ from kryonix_cache.conformance.session import CLIENT_PREFIX
 from kryonix_cache.fixtures.journal import Journal
 from kryonix_cache.fixtures.powers import Power, PowerGuard
 from kryonix_cache.reference_impl.connection import Command, CommandPolicy, Endpoint, Pools
-from kryonix_cache.reference_impl.contract import Contract
 from kryonix_cache.reference_impl.scan import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from kryonix_cache.reference_impl.contract import Contract
 
 _BATCH = 500
 
@@ -114,9 +117,9 @@ def remove_leftovers(clients: Pools, leftovers: Leftovers, runs: Iterable[str]) 
             by_database.setdefault(database, []).append(key)
         for database, names in by_database.items():
             for start in range(0, len(names), _BATCH):
-                keys += cast("int", clients[database].delete(*names[start : start + _BATCH]))
+                keys += clients[database].delete(*names[start : start + _BATCH])
         for user in leftovers.users.get(run, ()):
-            users += cast("int", clients[0].acl_deluser(user))
+            users += clients[0].acl_deluser(user)
     return keys, users
 
 
@@ -139,7 +142,7 @@ def _users(clients: Pools) -> Iterator[str]:
 
 def _connected_runs(clients: Pools) -> Iterator[str]:
     try:
-        connections = cast("list[dict[str, str]]", clients[0].client_list())
+        connections = clients[0].client_list()
     except redis.ResponseError:
         return
     for connection in connections:

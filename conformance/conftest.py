@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
+
 from kryonix_cache.conformance import options
-from kryonix_cache.conformance.evidence import Evidence
-from kryonix_cache.conformance.judging.judgement import Judgement
 from kryonix_cache.conformance.judging.judges import server_judges
 from kryonix_cache.conformance.judging.server_facts import DeploymentFacts, collect
 from kryonix_cache.conformance.keyspaces import judged_keyspace
@@ -18,9 +17,15 @@ from kryonix_cache.conformance.run import plan_run
 from kryonix_cache.conformance.session import RunSession
 from kryonix_cache.conformance.stage import IsolationStage
 from kryonix_cache.fixtures.powers import Power, PowerGuard
-from kryonix_cache.reference_impl.connection import Pools
-from kryonix_cache.reference_impl.contract import Contract
 from kryonix_cache.reference_impl.errors import KryonixError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.judging.judgement import Judgement
+    from kryonix_cache.reference_impl.connection import Pools
+    from kryonix_cache.reference_impl.contract import Contract
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,7 +79,8 @@ def contract(run_session: RunSession) -> Contract:
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest) -> Evidence:
     """Return what the test puts its witnesses and findings into."""
-    return request.node.stash[EVIDENCE]
+    item: pytest.Item = request.node
+    return item.stash[EVIDENCE]
 
 
 @pytest.fixture(scope="session")

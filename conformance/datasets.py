@@ -6,13 +6,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from kryonix_cache.reference_impl.contract import Contract
 from kryonix_cache.reference_impl.scan import scan
-from kryonix_cache.reference_impl.seeding import SeedPlan
-from kryonix_cache.reference_impl.seeding.key import Value
-from kryonix_cache.reference_impl.tenant_store import Clients
+
+if TYPE_CHECKING:
+    from kryonix_cache.reference_impl.contract import Contract
+    from kryonix_cache.reference_impl.seeding import SeedPlan
+    from kryonix_cache.reference_impl.seeding.key import Value
+    from kryonix_cache.reference_impl.tenant_store import Clients
 
 Place: TypeAlias = tuple[int, bytes]
 
@@ -57,7 +59,9 @@ def read_dataset(clients: Clients, contract: Contract) -> Dataset:
                 case b"set":
                     value = frozenset(cast("Iterable[bytes]", client.smembers(name)))
                 case _:
-                    pairs = cast("Iterable[tuple[bytes, float]]", client.zrange(name, 0, -1, withscores=True))
+                    pairs = cast(
+                        "Iterable[tuple[bytes, float]]", client.zrange(name, 0, -1, withscores=True)
+                    )
                     value = {member: b"%.17g" % score for member, score in pairs}
             dataset[batch.database, name] = Content(kind.decode(), cast("Value", value), ttl)
     return dataset

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import pytest
 import redis.exceptions
 
-from kryonix_cache.conformance.judging.judgement import Judgement
 from kryonix_cache.conformance.outcomes import (
     Inconclusive,
     NotApplicable,
@@ -20,6 +18,12 @@ from kryonix_cache.conformance.outcomes import (
 )
 from kryonix_cache.reports.lines import EVIDENCE_LIMIT, Finding, Outcome
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kryonix_cache.conformance.judging.judgement import Judgement
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -41,6 +45,14 @@ class Evidence:
     def saw(self, what: str, count: int = 1) -> None:
         """Count `count` more observations of `what`."""
         self.observations[what] += count
+
+    def start_over(self) -> None:
+        """Forget the findings, for a generated example that is played after another one.
+
+        What remains at the end is then what the last, smallest example found.
+        """
+        self.findings.clear()
+        self.total = 0
 
     def found(
         self,
@@ -97,14 +109,14 @@ class Evidence:
         raise RequirementNotMetError(reason, lines)
 
 
-def answer_of(what: str, call: Callable[[], T]) -> T:
+def answer_of(what: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what the system under test answers to `call`.
 
     An exception of the system is a failure of the system, and so is a command of it that the
     guard refused. A lost connection stays what it is, for it says nothing about the system.
     """
     try:
-        return call()
+        return call(*args, **kwargs)
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
         raise
     except Exception as error:

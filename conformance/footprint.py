@@ -10,16 +10,22 @@ and what the guard let through cannot have changed them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import redis
 
 from kryonix_cache.conformance.errors import RunIdInUseError
 from kryonix_cache.fixtures.commands import WRITES, rule_for
-from kryonix_cache.fixtures.journal import Journal
 from kryonix_cache.reference_impl.errors import ReadDeniedError
 from kryonix_cache.reference_impl.scan import count_keys, scan
-from kryonix_cache.reference_impl.tenant_store import Clients
 from kryonix_cache.reports.lines import Footprint, RefusedCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kryonix_cache.fixtures.journal import Journal
+    from kryonix_cache.reference_impl.tenant_store import Clients
 
 MOST_KEYS_LOOKED_AT = 2_000_000
 """Above this many keys the second look would cost a live server more than it proves."""
@@ -71,11 +77,9 @@ def _digest(
 
 
 def _activity(clients: Clients) -> tuple[int | None, int | None]:
-    import redis  # noqa: PLC0415
-
     try:
-        stats: Mapping[str, object] = clients[0].info("commandstats")  # type: ignore[assignment]
-        counts: Mapping[str, object] = clients[0].info("stats")  # type: ignore[assignment]
+        stats: Mapping[str, object] = clients[0].info("commandstats")
+        counts: Mapping[str, object] = clients[0].info("stats")
     except redis.ResponseError:
         return None, None
     writes = 0

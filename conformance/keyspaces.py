@@ -8,14 +8,18 @@ synthetic tenants, which are clean by the contract, stand in on a server of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from kryonix_cache.conformance.judging.judgement import Judgement
 from kryonix_cache.conformance.judging.keyspace import audit_keyspace
-from kryonix_cache.conformance.run import RunPlan
-from kryonix_cache.conformance.session import RunSession
 from kryonix_cache.reference_impl.seeding import Seeder, SyntheticPlan, synthetic_tenant_ids
-from kryonix_cache.reference_impl.tenant_store import Clients
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kryonix_cache.conformance.judging.judgement import Judgement
+    from kryonix_cache.conformance.run import RunPlan
+    from kryonix_cache.conformance.session import RunSession
+    from kryonix_cache.reference_impl.tenant_store import Clients
 
 BENCH_TENANTS = 20
 PURPOSE = "keyspace"

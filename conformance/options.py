@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.run import DEFAULT_PROFILE, RUNS, RunRequest, new_run_id
 from kryonix_cache.fixtures.reference import REFERENCE
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def add_options(parser: pytest.Parser) -> None:

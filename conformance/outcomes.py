@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pytest
 import redis.exceptions
+from _pytest.outcomes import Skipped
 
 from kryonix_cache.fixtures.errors import FixtureError
 from kryonix_cache.reference_impl.errors import TargetLostError
 from kryonix_cache.reports.lines import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class RequirementNotMetError(AssertionError):
@@ -21,15 +24,15 @@ class RequirementNotMetError(AssertionError):
         self.reason = reason
 
 
-class Inconclusive(pytest.skip.Exception):
+class Inconclusive(Skipped):
     """What would be needed to judge could not be seen."""
 
 
-class NotApplicable(pytest.skip.Exception):
+class NotApplicable(Skipped):
     """The requirement's condition does not hold; it counts neither way."""
 
 
-class NotOffered(pytest.skip.Exception):
+class NotOffered(Skipped):
     """The system under test does not offer the capability."""
 
 
@@ -55,7 +58,7 @@ def outcome_of(error: BaseException) -> tuple[Outcome, str]:
         (Inconclusive, Outcome.INCONCLUSIVE),
         (NotApplicable, Outcome.NOT_APPLICABLE),
         (NotOffered, Outcome.NOT_OFFERED),
-        (pytest.skip.Exception, Outcome.SKIPPED),
+        (Skipped, Outcome.SKIPPED),
         (AssertionError, Outcome.FAIL),
     ):
         if isinstance(error, kind):

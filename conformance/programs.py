@@ -8,14 +8,18 @@ stand in the finding, so that a reader can replay them by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
 from kryonix_cache.conformance.evidence import answer_of
-from kryonix_cache.fixtures.system import TenantHandle, TenantStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kryonix_cache.fixtures.system import TenantHandle, TenantStore
 
 # Look-alikes: each name is a prefix of another, or meets it when separators are dropped.
 TENANT_NAMES = ("a", "ab", "a-b", "a_b")
@@ -27,6 +31,7 @@ SETTINGS = settings(
     max_examples=20,
     deadline=None,
     database=None,
+    report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
@@ -49,6 +54,13 @@ class Step:
             arguments = f"{SESSIONS[self.item % len(SESSIONS)]!r}"
         value = f" = {self.value}" if self.kind in {"put", "start"} else ""
         return f"{self.tenant}.{self.kind}({arguments}){value}"
+
+
+def everything() -> list[Step]:
+    """Return the program in which every tenant writes every item and every session."""
+    puts = [Step(tenant, "put", n, n) for tenant in TENANT_NAMES for n in range(len(ITEMS))]
+    starts = [Step(tenant, "start", n, n) for tenant in TENANT_NAMES for n in range(len(SESSIONS))]
+    return puts + starts
 
 
 def programs(*kinds: Kind) -> st.SearchStrategy[list[Step]]:
@@ -79,10 +91,7 @@ class Tenants:
     @classmethod
     def open(cls, store: TenantStore, tenant_id: Callable[[str], str]) -> Tenants:
         """Open one handle for each name."""
-        handles = {
-            name: answer_of("open", lambda name=name: store.open(tenant_id(name)))  # type: ignore[misc]
-            for name in TENANT_NAMES
-        }
+        handles = {name: answer_of("open", store.open, tenant_id(name)) for name in TENANT_NAMES}
         tenants = cls(handles)
         tenants.forget()
         return tenants
@@ -95,7 +104,7 @@ class Tenants:
     def run(self, program: Sequence[Step]) -> None:
         """Run the program on the handles and on the model."""
         for step in program:
-            answer_of(str(step), lambda step=step: self._take(step))  # type: ignore[misc]
+            answer_of(str(step), self._take, step)
 
     def _take(self, step: Step) -> None:
         handle = self.handles[step.tenant]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The recorder: from pytest's reports to the checks of a run record, and from the record's verdict
-to pytest's exit status.
+The recorder: pytest's reports become checks, and the verdict becomes pytest's exit status.
 
 A check is written when its test's teardown is over, so a killed run leaves every finished check
 on the disk, and no footer: such a record is refused, never judged.
@@ -10,8 +9,8 @@ on the disk, and no footer: such a record is refused, never judged.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,10 +18,14 @@ from kryonix_cache.conformance.errors import RegistryError
 from kryonix_cache.conformance.evidence import Evidence
 from kryonix_cache.conformance.outcomes import outcome_of
 from kryonix_cache.conformance.session import RunSession
-from kryonix_cache.fixtures.journal import Mark
 from kryonix_cache.reference_impl.errors import KryonixError
 from kryonix_cache.reports.errors import ReportError
 from kryonix_cache.reports.lines import Check, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from kryonix_cache.fixtures.journal import Mark
 
 EVIDENCE = pytest.StashKey[Evidence]()
 SESSION = pytest.StashKey[RunSession]()

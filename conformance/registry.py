@@ -6,17 +6,20 @@ from __future__ import annotations
 import difflib
 import hashlib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kryonix_cache.conformance.errors import RegistryError, UnknownRequirementError
-from kryonix_cache.reference_impl.contract import Profile
 from kryonix_cache.reports.lines import ChecklistItem
 from kryonix_cache.reports.lines import Registry as RegistryStamp
 from kryonix_cache.reports.lines import Requirement as RequirementStamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kryonix_cache.reference_impl.contract import Profile
 
 Level = Literal["MUST", "SHOULD", "HAZARD"]
 Power = Literal["observe", "own", "whole", "config", "destroy"]
@@ -79,7 +82,7 @@ class Registry:
         return tuple(each for each in self.requirements if each in chosen)
 
     def in_scope(self, profile: Profile, selection: Sequence[str]) -> tuple[str, ...]:
-        """Return the ids that a run judges: the selection, or all, less what the profile leaves out."""
+        """Return what a run judges: the selection, or all, less what the profile leaves out."""
         return tuple(
             each
             for each in self.requirements
@@ -151,7 +154,9 @@ def _requirement(identity: str, table: Mapping[str, Any]) -> Requirement:
                 f"give one of {', '.join(get_args(words))}."
             )
     if not table.get("witness"):
-        raise RegistryError(f"The requirement {identity} names no witness: a pass would mean nothing.")
+        raise RegistryError(
+            f"The requirement {identity} names no witness: a pass would mean nothing."
+        )
     return Requirement(
         id=identity,
         level=table["level"],

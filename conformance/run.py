@@ -8,13 +8,16 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.errors import UsageError
 from kryonix_cache.conformance.registry import Registry, load_registry
 from kryonix_cache.conformance.waivers import load_waivers
 from kryonix_cache.fixtures.reference import REFERENCE
 from kryonix_cache.reference_impl.contract import Contract, Profile, load_contract
-from kryonix_cache.reports.lines import Waiver
+
+if TYPE_CHECKING:
+    from kryonix_cache.reports.lines import Waiver
 
 RUN_ID = r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}"
 DEFAULT_PROFILE = "ci"

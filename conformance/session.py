@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import redis
 
 from kryonix_cache.conformance import footprint
 from kryonix_cache.conformance.errors import ConformanceError
-from kryonix_cache.conformance.run import RunPlan
 from kryonix_cache.conformance.stamps import header_of, now
 from kryonix_cache.fixtures.grants import Grant, granted
 from kryonix_cache.fixtures.journal import Journal, Mark
@@ -32,11 +30,16 @@ from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.docker import DEFAULT_IMAGE
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.fixtures.targets.target import Target, open_target
-from kryonix_cache.reference_impl.connection import Pools
-from kryonix_cache.reports.lines import Check
 from kryonix_cache.reports.record import RecordWriter
 from kryonix_cache.reports.redaction import Redactor
 from kryonix_cache.reports.rendering import STEP_SUMMARY, append_step_summary, write_reports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kryonix_cache.conformance.run import RunPlan
+    from kryonix_cache.reference_impl.connection import Pools
+    from kryonix_cache.reports.lines import Check
 
 CLIENT_PREFIX = "kryonix"
 
@@ -134,9 +137,7 @@ class RunSession:
         """
         place = self.bench.server("system", self.server_plan) if self.target.live else self.target
         with self.system_on(place, "smoke-check") as system:
-            return (
-                self.target.live and not system.in_process and Power.OWN not in self._granted
-            )
+            return self.target.live and not system.in_process and Power.OWN not in self._granted
 
     def header_lines(self) -> Sequence[str]:
         """Say what is tested."""
@@ -145,8 +146,7 @@ class RunSession:
         return [
             *(self.redactor.text(line) for line in self.target.header_lines()),
             f"judged by: contract {plan.contract.name} {plan.contract.version}, "
-            f"profile {plan.profile.name}, {scope}"
-            + (" (a selection)" if plan.selection else ""),
+            f"profile {plan.profile.name}, {scope}" + (" (a selection)" if plan.selection else ""),
             f"system: {plan.request.system}, run {plan.request.run}, seed {plan.request.seed}",
         ]
 

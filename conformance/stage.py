@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from kryonix_cache.conformance.evidence import Evidence
 from kryonix_cache.conformance.programs import ITEMS, SESSIONS, TENANT_NAMES, Step, Tenants, written
-from kryonix_cache.conformance.run import RunTenants
-from kryonix_cache.fixtures.system import TenantStore
-from kryonix_cache.reference_impl.contract import Contract
 from kryonix_cache.reference_impl.tenant_store import CACHE, SESSION, Clients
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.run import RunTenants
+    from kryonix_cache.fixtures.system import TenantStore
+    from kryonix_cache.reference_impl.contract import Contract
 
 _SCAN_COUNT = 1000
 
@@ -47,6 +50,7 @@ class IsolationStage:
 
     def play(self, program: Sequence[Step]) -> Tenants:
         """Start from an empty stage and run the program on system and model."""
+        self._evidence.start_over()
         self.clear()
         self.tenants.forget()
         self.tenants.run(program)
@@ -65,33 +69,28 @@ class IsolationStage:
     def session_user(self, name: str, session: str) -> bytes | None:
         """Return the raw user id of a session's key."""
         reply = self._raw[self._home(SESSION)].hget(self._session_key(name, session), "user_id")
-        return cast("bytes | None", reply)
+        return reply.encode() if isinstance(reply, str) else reply
 
     def state(self) -> dict[tuple[int, bytes], str]:
         """Return a digest of the value of each key that the raw view covers."""
         state: dict[tuple[int, bytes], str] = {}
         for database, key in self._covered_keys():
-            payload = cast("bytes | None", self._raw[database].dump(key))
+            payload = self._raw[database].dump(key)
             if payload is not None:
                 state[database, key] = hashlib.sha256(payload).hexdigest()
         return state
 
-    def compare(
-        self, what: str, found: object, wanted: object, program: Sequence[Step]
-    ) -> None:
+    def compare(self, what: str, found: object, wanted: object, program: Sequence[Step]) -> None:
         """Add a finding where the two differ, with the program that shows it."""
         if found != wanted:
-            self._evidence.found(
-                f"{what}, after: {written(program)}", found=found, wanted=wanted
-            )
+            self._evidence.found(f"{what}, after: {written(program)}", found=found, wanted=wanted)
 
     def _covered_keys(self) -> Iterator[tuple[int, bytes]]:
         if not self._disposable:
             for database, keys in self._known_keys().items():
                 yield from ((database, key) for key in keys)
             return
-        for database in self.contract.databases:
-            number = database.number
+        for number in (database.number for database in self.contract.databases):
             for key in set(self._raw[number].scan_iter(count=_SCAN_COUNT)):
                 yield number, key
 

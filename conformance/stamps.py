@@ -6,10 +6,8 @@ from __future__ import annotations
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from kryonix_cache.conformance.run import RunPlan
-from kryonix_cache.fixtures.targets.bench import Bench
-from kryonix_cache.fixtures.targets.target import Target
 from kryonix_cache.reports.lines import (
     BenchStamp,
     ContractStamp,
@@ -18,6 +16,11 @@ from kryonix_cache.reports.lines import (
     Suite,
     TargetStamp,
 )
+
+if TYPE_CHECKING:
+    from kryonix_cache.conformance.run import RunPlan
+    from kryonix_cache.fixtures.targets.bench import Bench
+    from kryonix_cache.fixtures.targets.target import Target
 
 DISTRIBUTION = "kryonix-cache-conformance"
 

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
-import redis
-from kryonix_cache.conformance.evidence import Evidence
-from kryonix_cache.conformance.run import RunTenants
-from kryonix_cache.conformance.session import RunSession
-from kryonix_cache.reference_impl.contract import Contract
-from kryonix_cache.reference_impl.tenant_store import Clients
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import redis
+
+    from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.run import RunTenants
+    from kryonix_cache.conformance.session import RunSession
+    from kryonix_cache.reference_impl.contract import Contract
+    from kryonix_cache.reference_impl.tenant_store import Clients
 
 _EXPIRE_SECONDS = 60
 _COMPACT = {"hash": {"listpack", "ziplist"}, "zset": {"listpack", "ziplist"}, "set": {"intset"}}
@@ -56,7 +60,11 @@ def test_values_are_compact_at_each_limit_and_not_past_it(
 ) -> None:
     """A value at the limit has the compact encoding; one past it has the other."""
     plan = run_session.plan
-    wanted = {each.name: int(each.value) for each in plan.profile.directives if each.unit in {"count", "bytes"} and each.value.lstrip("-").isdigit()}
+    wanted = {
+        each.name: int(each.value)
+        for each in plan.profile.directives
+        if each.unit in {"count", "bytes"} and each.value.lstrip("-").isdigit()
+    }
     for limit in LIMITS:
         size = wanted[limit.directive]
         for past, length in ((False, size), (True, size + 1)):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Isolation of tenants, first part: for any program of several look-alike tenants, nobody sees,
-lists, changes or deletes what is another's.
+Isolation of tenants, first part: nobody sees, lists, changes or deletes what is another's.
 
 What the handles answer is held against a model; what lies on the server is read on a second
 connection that the system under test does not know of.
@@ -10,29 +9,32 @@ connection that the system under test does not know of.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from kryonix_cache.conformance.evidence import Evidence, answer_of
 from kryonix_cache.conformance.programs import (
     ITEMS,
     SESSIONS,
     SETTINGS,
     TENANT_NAMES,
+    Kind,
     Step,
-    Tenants,
+    everything,
     programs,
-    written,
 )
-from kryonix_cache.conformance.stage import IsolationStage
-from kryonix_cache.reference_impl.contract import Contract
 from kryonix_cache.reference_impl.errors import InvalidTenantIdError, KeyPartError
 
+if TYPE_CHECKING:
+    from kryonix_cache.conformance.stage import IsolationStage
+    from kryonix_cache.reference_impl.contract import Contract
+
+_WRITES: tuple[Kind, ...] = ("put", "start")
 _EVERYBODY_WRITES = [
-    Step(tenant, kind, 0, value)
-    for value, tenant in enumerate(TENANT_NAMES)
-    for kind in ("put", "start")
+    Step(tenant, kind, 0, value) for value, tenant in enumerate(TENANT_NAMES) for kind in _WRITES
 ]
 
 
@@ -49,16 +51,14 @@ def test_no_tenant_reads_what_another_wrote(stage: IsolationStage, evidence: Evi
             for item in ITEMS:
                 wanted = tenants.answers[name].get(item)
                 evidence.saw("foreign_attempts", wanted is None)
-                data = answer_of(f"{name}.get", lambda h=handle, i=item: h.get(*i))
+                data = answer_of(f"{name}.get", handle.get, *item)
                 stage.compare(
                     f"{name}.get{item}", data, None if wanted is None else {"n": wanted}, program
                 )
             for session in SESSIONS:
                 value = tenants.sessions[name].get(session)
                 evidence.saw("foreign_attempts", value is None)
-                fields = answer_of(
-                    f"{name}.read_session", lambda h=handle, s=session: h.read_session(s)
-                )
+                fields = answer_of(f"{name}.read_session", handle.read_session, session)
                 wanted_user = None if value is None else f"user_{value}"
                 stage.compare(
                     f"{name}.read_session({session!r})['user_id']",
@@ -142,14 +142,7 @@ def test_no_tenant_deletes_what_another_wrote(stage: IsolationStage, evidence: E
     @given(programs("delete", "end"))
     @example([Step("a", "delete", 0, 0), Step("a", "end", 0, 0)])
     def hold(deletions: list[Step]) -> None:
-        everything = [
-            Step(tenant, kind, item, item)
-            for tenant in TENANT_NAMES
-            for kind, count in (("put", len(ITEMS)), ("start", len(SESSIONS)))
-            for item in range(count)
-        ]
-        program = [*everything, *deletions]
-        tenants = stage.play(program)
+        tenants = stage.play([*everything(), *deletions])
         for name in TENANT_NAMES:
             evidence.saw("foreign_attempts", any(step.tenant != name for step in deletions))
             for module, endpoint in ITEMS:
@@ -179,6 +172,7 @@ def test_a_handle_touches_only_its_tenants_keys(stage: IsolationStage, evidence:
     @SETTINGS
     @given(programs("put", "delete", "start", "end"))
     def hold(program: list[Step]) -> None:
+        evidence.start_over()
         own = [Step("a", step.kind, step.item, step.value) for step in program]
         before = stage.state()
         tenants = stage.tenants
@@ -191,7 +185,7 @@ def test_a_handle_touches_only_its_tenants_keys(stage: IsolationStage, evidence:
                 continue
             parsed = stage.contract.parse(database, key)
             stage.compare(
-                f"the tenant of the key {ascii(key.decode(errors='backslashreplace'))} of "
+                f"the tenant of the key {key.decode(errors='backslashreplace')!a} of "
                 f"database {database}, which changed",
                 None if parsed is None else parsed.tenant,
                 stage.tenant_id("a"),
@@ -212,6 +206,7 @@ def test_keys_are_built_and_parsed_exactly(contract: Contract, evidence: Evidenc
     @SETTINGS
     @given(st.data())
     def hold(data: st.DataObject) -> None:
+        evidence.start_over()
         for family in families:
             parts = {
                 name: data.draw(

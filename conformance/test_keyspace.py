@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from kryonix_cache.conformance.evidence import Evidence
-from kryonix_cache.conformance.judging.judgement import Judgement
-from kryonix_cache.conformance.session import RunSession
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.judging.judgement import Judgement
+    from kryonix_cache.conformance.session import RunSession
 
 
 def test_keyspace(

@@ -6,13 +6,16 @@ A live target is never restarted: there the configuration file is compared, if i
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from kryonix_cache.conformance.evidence import Evidence
+
 from kryonix_cache.conformance.outcomes import NotApplicable
-from kryonix_cache.conformance.session import RunSession
-from kryonix_cache.fixtures.targets.target import Target
+
+if TYPE_CHECKING:
+    from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.session import RunSession
+    from kryonix_cache.fixtures.targets.target import Target
 
 _SERVER = "restart"
 

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
-from kryonix_cache.conformance.evidence import Evidence
+from typing import TYPE_CHECKING
+
 from kryonix_cache.conformance.judging.judges import judge_server
-from kryonix_cache.conformance.judging.server_facts import DeploymentFacts
-from kryonix_cache.conformance.session import RunSession
+
+if TYPE_CHECKING:
+    from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.judging.server_facts import DeploymentFacts
+    from kryonix_cache.conformance.session import RunSession
 
 
 def test_server(

@@ -12,14 +12,19 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from kryonix_cache.conformance.evidence import Evidence
+
 from kryonix_cache.conformance.outcomes import NotApplicable, NotOffered
-from kryonix_cache.conformance.session import RunSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.session import RunSession
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
@@ -63,8 +68,8 @@ def _compare(opened: socket.socket, option: str, wanted: int, evidence: Evidence
 
 def _connected() -> Iterator[int]:
     """Yield the descriptors of this process's connected TCP sockets."""
-    for entry in os.listdir(_DESCRIPTORS):
-        descriptor = int(entry)
+    for entry in tuple(_DESCRIPTORS.iterdir()):
+        descriptor = int(entry.name)
         with suppress(OSError):
             if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 continue

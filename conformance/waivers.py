@@ -11,11 +11,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.errors import UnknownRequirementError, WaiverError
-from kryonix_cache.conformance.registry import Registry
 from kryonix_cache.reports.lines import Waiver
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kryonix_cache.conformance.registry import Registry
 
 _MEMBERS = {"requirement", "reason", "owner", "expires"}
 

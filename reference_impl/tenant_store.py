@@ -11,14 +11,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
-import redis
-
-from kryonix_cache.reference_impl.contract import Contract
 from kryonix_cache.reference_impl.errors import ValueTooLongLivedError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    import redis
+
+    from kryonix_cache.reference_impl.contract import Contract
+
+Text: TypeAlias = bytes | bytearray | memoryview | str | int | float
+"""What redis-py takes as a field's name or value."""
 
 _SCAN_COUNT = 1000
 CACHE = "api-cache"
@@ -89,10 +95,15 @@ class TenantHandle:
         """Write a mobile session with the contract's lifetime, in one transaction."""
         key = self._key(SESSION, session=session)
         now = _now()
-        record = {"created_at": now, "last_activity": now, **fields, "tenant_id": self.tenant}
+        record: dict[Text, Text] = {
+            "created_at": now,
+            "last_activity": now,
+        }
+        record.update(fields)
+        record["tenant_id"] = self.tenant
         pipeline = self._client(SESSION).pipeline(transaction=True)
         pipeline.delete(key)
-        pipeline.hset(key, mapping=cast("dict[str | bytes, bytes | float | int | str]", record))
+        pipeline.hset(key, mapping=record)
         pipeline.expire(key, self._max_seconds(SESSION))
         pipeline.execute()
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
 from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.conformance.run import DEFAULT_PROFILE, RUNS, RunRequest, new_run_id, plan_run
@@ -18,27 +19,80 @@ from kryonix_cache.fixtures.reference import REFERENCE
 from kryonix_cache.fixtures.targets.specification import TARGET_VARIABLE
 from kryonix_cache.reports.record import read_record
 from kryonix_cache.reports.terminal import render_terminal
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _PYTEST_INTERNAL = {2, 3, 4}
 INTERNAL_ERROR = 3
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.option("--target", metavar="TARGET", help="URL, docker, local, embedded or auto; default KRYONIX_TARGET, else auto.")
-@click.option("--target-file", type=click.Path(path_type=Path), help="TOML file with url, username, password, ca_file, cert_file, key_file.")
-@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="ci, staging, production or hardened.")
-@click.option("--select", "select", metavar="ID,...", multiple=True, help="Judge these requirements or areas only.")
+@click.option(
+    "--target",
+    metavar="TARGET",
+    help="URL, docker, local, embedded or auto; default KRYONIX_TARGET, else auto.",
+)
+@click.option(
+    "--target-file",
+    type=click.Path(path_type=Path),
+    help="TOML file with url, username, password, ca_file, cert_file, key_file.",
+)
+@click.option(
+    "--profile",
+    default=DEFAULT_PROFILE,
+    show_default=True,
+    help="ci, staging, production or hardened.",
+)
+@click.option(
+    "--select",
+    "select",
+    metavar="ID,...",
+    multiple=True,
+    help="Judge these requirements or areas only.",
+)
 @click.option("--contract", type=click.Path(path_type=Path), help="A contract file of your own.")
-@click.option("--system", default=REFERENCE, metavar="MODULE:FACTORY", help="The implementation under test; default the reference.")
+@click.option(
+    "--system",
+    default=REFERENCE,
+    metavar="MODULE:FACTORY",
+    help="The implementation under test; default the reference.",
+)
 @click.option("--waivers", type=click.Path(path_type=Path), help="TOML file of waivers.")
-@click.option("--accept", type=click.Choice(["partial"]), multiple=True, help="Exit 0 on this verdict as well.")
-@click.option("--grant", "grants", metavar="POWER=HOST:PORT/DB", multiple=True, help="Let this power work on a live target.")
-@click.option("--config-file", type=click.Path(path_type=Path), help="The target's configuration file, to compare with.")
+@click.option(
+    "--accept",
+    type=click.Choice(["partial"]),
+    multiple=True,
+    help="Exit 0 on this verdict as well.",
+)
+@click.option(
+    "--grant",
+    "grants",
+    metavar="POWER=HOST:PORT/DB",
+    multiple=True,
+    help="Let this power work on a live target.",
+)
+@click.option(
+    "--config-file",
+    type=click.Path(path_type=Path),
+    help="The target's configuration file, to compare with.",
+)
 @click.option("--redis-image", metavar="IMAGE", help="Image of the docker target.")
 @click.option("--allow-replica", is_flag=True, help="Accept a target that is a replica.")
-@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where run folders go.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of generated data.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=RUNS,
+    show_default=True,
+    help="Where run folders go.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of generated data.",
+)
 @click.option("--list", "list_only", is_flag=True, help="List what would be judged, and stop.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def conformance(
@@ -92,11 +146,11 @@ def conformance(
     code = _run_pytest(request, pytest_args)
     record_path = plan.folder / "record.jsonl"
     if code in _PYTEST_INTERNAL or not record_path.exists():
-        return code if code else INTERNAL_ERROR
+        return code or INTERNAL_ERROR
     record = read_record(record_path)
     render_terminal(record, Console())
     click.echo(f"Report: {plan.folder / 'report.html'}")
-    return record.footer.exit_code if record.footer.exit_code else code
+    return record.footer.exit_code or code
 
 
 def _split(values: Sequence[str]) -> tuple[str, ...]:

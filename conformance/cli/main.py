@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import click
 
 from kryonix_cache.reference_impl.errors import KryonixError
 from kryonix_cache.reports.errors import ReportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DISTRIBUTION = "kryonix-cache-conformance"
 INTERRUPTED = 2
