@@ -69,7 +69,8 @@ def test_a_client_stays_in_its_database_after_the_server_dropped_it(
 
 def test_a_command_is_never_repeated(redis_binary: Path):
     """An answer that comes too late is an error, and the command was applied once."""
-    with ServerProcess(redis_binary) as server:
+    # Without an account nothing but the command itself would have to be repeated.
+    with ServerProcess(redis_binary, ServerPlan(open_access=True)) as server:
         client = connect(server.endpoint, timeout=0.3)
         patient = connect(server.endpoint)
         client.ping()
@@ -190,15 +191,32 @@ def test_an_error_reply_stands_in_its_place(client: redis.Redis):
     assert str(replies[1]).startswith("WRONGTYPE")
 
 
-def test_replies_that_were_not_read_reach_nobody_else(client: redis.Redis):
-    """A connection with replies under way is closed, not handed to the next user."""
+def test_a_template_may_hold_any_argument():
+    template = KeyTemplate((b"OBJECT", b"%b%d", None), (b"GET", None))
+    expected = b"*3\r\n$6\r\nOBJECT\r\n$4\r\n%b%d\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+    assert template.packed([b"k"]) == expected
+
+
+def test_replies_that_were_not_read_reach_nobody_else(server: ServerProcess):
+    """A connection whose replies are still under way is closed, not handed on."""
+    client = connect(server.endpoint, max_connections=1)
     client.set("mine", "first")
 
     def leave_early() -> None:
         with bulk(client) as connection:
-            connection.send_batch([(b"GET", b"mine")] * 3)
+            connection.send_batch([(b"BLPOP", b"nothing", b"0.2"), (b"GET", b"mine")])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         leave_early()
-    assert client.ping() is True
+    assert client.echo("hello") == b"hello"
+    client.close()
+
+
+def test_a_reply_that_came_too_late_is_not_taken_for_the_next(server: ServerProcess):
+    client = connect(server.endpoint, timeout=0.2)
+    with bulk(client) as connection:
+        with pytest.raises(redis.TimeoutError):
+            connection.exchange([(b"BLPOP", b"nothing", b"0.4")])
+        assert connection.exchange([(b"ECHO", b"hello")]) == [b"hello"]
+    client.close()

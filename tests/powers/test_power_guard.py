@@ -110,7 +110,7 @@ def test_observe_writes_nothing(observing: Guarded, command: tuple[str, ...]):
 HIGHER = [
     ("SHUTDOWN", "NOSAVE"),
     ("CONFIG", "SET", "maxmemory", "1"),
-    ("CONFIG SET", "maxmemory", "1"),
+    ("config set", "maxmemory", "1"),
     ("CONFIG", "REWRITE"),
     ("CONFIG", "RESETSTAT"),
     ("DEBUG", "SLEEP", "0"),
@@ -246,6 +246,11 @@ def test_a_transaction_that_is_not_closed_is_none(owning: Guarded):
 def test_own_touches_no_foreign_key(owning: Guarded, command: tuple[str, ...]):
     owning.refuses(lambda: owning.client.execute_command(*command), "not of this run")
     assert owning.journal.total().foreign_keys_written == 0
+
+
+def test_own_copies_into_no_other_database(owning: Guarded):
+    pipeline = owning.client.pipeline().copy(OWN, f"{OWN}2", destination_db=5)
+    owning.refuses(pipeline.expire(f"{OWN}2", 10).execute, "another database")
 
 
 def test_a_key_is_own_in_its_own_database_only(server: ServerProcess):
