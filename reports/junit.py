@@ -58,14 +58,8 @@ def _case(result: Result) -> TestCase:
     case = TestCase(result.requirement, classname=result.area, time=round(result.seconds, 6))
     label = f"{result.outcome} ({result.level}{'' if result.gating else ', does not gate'})"
     message = f"{label}: {gist_of(result)}"
-    if result.outcome is Outcome.FAIL and result.gating:
-        case.result = [Failure(message, result.level)]
-    elif result.outcome is Outcome.ERROR or (
-        result.outcome is Outcome.INCONCLUSIVE and result.gating
-    ):
-        case.result = [Error(message, result.level)]
-    elif result.outcome is not Outcome.PASS:
-        case.result = [Skipped(message, result.level)]
+    if result.outcome is not Outcome.PASS:
+        case.result = [_kind(result)(message, result.level)]
     for entry in case.result:
         entry.text = _details(result)
     return case

@@ -22,7 +22,6 @@ from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import (
     SEVEREST_FIRST,
     areas_of,
-    attention_of,
     counts_words,
     hazards_of,
     meaning_of,
@@ -87,7 +86,6 @@ def render_page(record: Record) -> str:
             outcomes=[outcome.value for outcome in SEVEREST_FIRST],
             glyphs=_GLYPHS,
             areas=areas_of(record),
-            attention=attention_of(record),
             hazards=hazards_of(record),
             requirements=record.requirements,
             out_of_scope=_out_of_scope(record),

@@ -36,11 +36,6 @@ class Area:
         """How many results each outcome has."""
         return count_outcomes(self.results)
 
-    @property
-    def worst(self) -> Outcome:
-        """The severest outcome; among fails of hazards only, still `fail`."""
-        return min((result.outcome for result in self.results), key=SEVEREST_FIRST.index)
-
 
 def areas_of(record: Record) -> tuple[Area, ...]:
     """Return the areas in the order in which the registry first names them."""

@@ -25,7 +25,6 @@ from tests.reports.sample import HOSTILE_KEY, deployment_run
 
 PICTURE = "KRYONIX_REPORT_PICTURE"
 DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
