@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The judges of directives, health and security, on servers that break one rule each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kryonix_cache.conformance.errors import ConfigFileError
+from kryonix_cache.conformance.judging.configuration import BUILT_IN
+from kryonix_cache.conformance.judging.judges import judge_server, server_judges
+from kryonix_cache.conformance.judging.server_facts import Attempt, DeploymentFacts, collect
+from kryonix_cache.conformance.registry import load_registry
+from kryonix_cache.fixtures.targets.configuration import ServerPlan
+from kryonix_cache.fixtures.targets.server import ServerProcess
+from kryonix_cache.reference_impl.connection import Endpoint, connect
+from kryonix_cache.reference_impl.contract import default_contract
+from kryonix_cache.reports.lines import Outcome
+from tests.seeding.servers import starter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kryonix_cache.conformance.judging.judgement import Judgement
+
+CONTRACT = default_contract()
+CONFIG = sorted(name for name in server_judges(CONTRACT) if name.startswith("config."))
+DEVIATING = {
+    "databases": "8",
+    "maxmemory": "0",
+    "maxmemory-policy": "noeviction",
+    "maxmemory-samples": "5",
+    "timeout": "301",
+    "tcp-keepalive": "300",
+    "tcp-backlog": "511",
+    "hash-max-listpack-entries": "512",
+    "list-max-listpack-size": "-1",
+    "set-max-intset-entries": "512",
+    "zset-max-listpack-entries": "128",
+    "save": "300 10",
+    "appendonly": "no",
+}
+"""One wrong value for each requirement that a directive stands for."""
+
+
+def facts_of(endpoint: Endpoint, config_file: Path | None = None) -> DeploymentFacts:
+    client = connect(endpoint)
+    try:
+        return collect(client, endpoint, config_file=config_file)
+    finally:
+        client.close()
+
+
+def judge(requirement: str, facts: DeploymentFacts, profile: str = "staging") -> Judgement:
+    return judge_server(requirement, facts, CONTRACT, CONTRACT.profile(profile))
+
+
+def plan_for(profile: str, *, open_access: bool = False) -> ServerPlan:
+    directives = {
+        name: each.value for each in CONTRACT.profile(profile).directives for name in each.names
+    }
+    return ServerPlan(optional=directives, open_access=open_access)
+
+
+@pytest.fixture(scope="module", params=["redis", "valkey"])
+def good(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """Start a server that is configured as the profile staging wants it."""
+    with ServerProcess(starter(request.param).binary, plan_for("staging")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["redis", "valkey"])
+def fresh(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """Start a server with its own defaults, open to everybody."""
+    with ServerProcess(starter(request.param).binary, ServerPlan(open_access=True)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def good_facts(good: ServerProcess) -> DeploymentFacts:
+    return facts_of(good.endpoint, good.folder / "redis.conf")
+
+
+def test_a_server_as_the_profile_wants_it_passes_with_its_witnesses(good_facts: DeploymentFacts):
+    registry = load_registry()
+    # Neither of the suite's servers has a certificate here, and that is found.
+    passing = [name for name in server_judges(CONTRACT) if name != "security.tls"]
+
+    for requirement in passing:
+        judgement = judge(requirement, good_facts)
+        assert judgement.outcome is Outcome.PASS, judgement
+        for name, least in registry[requirement].witness.items():
+            assert {**judgement.observations, "commands": good_facts.commands}[name] >= least
+
+
+@pytest.mark.parametrize("name", DEVIATING)
+def test_a_directive_that_differs_is_named_with_both_values(good_facts: DeploymentFacts, name: str):
+    directive = next(d for d in CONTRACT.profile("staging").directives if d.name == name)
+    wrong = dataclasses.replace(
+        good_facts, directives={**good_facts.directives, name: DEVIATING[name]}
+    )
+
+    judgement = judge(directive.requirement, wrong)
+
+    (finding,) = judgement.findings
+    assert finding.where == f"directive {name}"
+    assert finding.found.startswith(DEVIATING[name])
+    assert finding.erratum == directive.erratum
+    assert ("restart" in str(finding.remedy)) is directive.restart_only
+    for requirement in CONFIG:
+        if requirement not in {directive.requirement, "config.persisted"}:
+            assert judge(requirement, wrong).outcome is Outcome.PASS, requirement
+
+
+def test_default_settings_differ_from_production_in_exactly_these_directives(
+    fresh: ServerProcess,
+):
+    """What a fresh server lacks is what the contract asks and the server does not do anyway."""
+    facts = facts_of(fresh.endpoint)
+    # Durations and limits that the server's own defaults already keep are no findings.
+    kept = {"databases", "list-max-listpack-size", "appendfsync", "auto-aof-rewrite-percentage"}
+
+    named = {
+        finding.where.removeprefix("directive ")
+        for requirement in CONFIG
+        for finding in judge(requirement, facts, "production").findings
+    }
+
+    assert named == {each.name for each in CONTRACT.profile("production").directives} - kept
+
+
+def test_the_built_in_values_are_those_of_the_server(fresh: ServerProcess):
+    facts = facts_of(fresh.endpoint)
+
+    for name, value in BUILT_IN.items():
+        found = facts.directives[name]
+        assert found in {value, str(64 << 20) if value == "64mb" else value}, name
+
+
+@pytest.mark.parametrize("profile", ["production", "staging"])
+def test_a_limit_beyond_the_hosts_memory_fails(good_facts: DeploymentFacts, profile: str):
+    small = dataclasses.replace(
+        good_facts,
+        directives={**good_facts.directives, "maxmemory": str(16 << 30)},
+        info={**good_facts.info, "total_system_memory": str(4 << 30)},
+    )
+
+    (finding,) = judge("config.maxmemory", small, profile).findings
+
+    assert "on a host with 4 GiB" in finding.found
+    assert finding.erratum == "E04"
+
+
+def test_an_unknown_host_memory_is_inconclusive(good_facts: DeploymentFacts):
+    info = {k: v for k, v in good_facts.info.items() if k != "total_system_memory"}
+
+    judgement = judge("config.maxmemory", dataclasses.replace(good_facts, info=info))
+
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_hardened_profile_wants_another_eviction_policy(good_facts: DeploymentFacts):
+    (finding,) = judge("config.eviction-policy", good_facts, "hardened").findings
+
+    assert (finding.found, finding.wanted) == ("allkeys-lru", "volatile-lru")
+
+
+def test_old_names_of_directives_are_known(good_facts: DeploymentFacts):
+    """Redis 6.2 knows the ziplist names only (E03)."""
+    renamed = {
+        name.replace("listpack", "ziplist"): value for name, value in good_facts.directives.items()
+    }
+    old = dataclasses.replace(good_facts, directives=renamed)
+
+    assert judge("config.hash-encoding", old).outcome is Outcome.PASS
+    old.directives["hash-max-ziplist-value"] = "64"  # type: ignore[index]
+    (finding,) = judge("config.hash-encoding", old).findings
+    assert finding.where == "directive hash-max-ziplist-value"
+    assert "CONFIG SET hash-max-ziplist-value 128" in str(finding.remedy)
+
+
+def test_the_order_of_snapshots_does_not_matter(good_facts: DeploymentFacts):
+    turned = {**good_facts.directives, "save": "15 10000 60 1000 300 10"}
+
+    judgement = judge("config.snapshots", dataclasses.replace(good_facts, directives=turned))
+
+    assert judgement.outcome is Outcome.PASS
+
+
+def test_a_refused_config_get_leaves_every_directive_inconclusive(good_facts: DeploymentFacts):
+    blind = dataclasses.replace(
+        good_facts, directives={}, refusals={"CONFIG GET": "NOPERM this user has no permissions"}
+    )
+
+    for requirement in [*CONFIG, "security.protected-mode", "security.admin-commands"]:
+        judgement = judge(requirement, blind)
+        assert judgement.outcome is Outcome.INCONCLUSIVE, requirement
+        assert "NOPERM" in judgement.reason
+
+
+def test_a_server_without_a_configuration_file_loses_its_configuration(
+    good_facts: DeploymentFacts,
+):
+    bare = dataclasses.replace(good_facts, info={**good_facts.info, "config_file": ""})
+
+    (finding,) = judge("config.persisted", bare).findings
+
+    assert finding.erratum == "E06"
+    assert "lost at restart" in finding.found
+
+
+def test_without_the_file_at_hand_persistence_is_not_applicable(good: ServerProcess):
+    judgement = judge("config.persisted", facts_of(good.endpoint))
+
+    assert judgement.outcome is Outcome.NOT_APPLICABLE
+    assert "--config-file" in judgement.reason
+
+
+def test_a_change_that_was_not_written_to_the_file_is_found(good: ServerProcess):
+    client = connect(good.endpoint)
+    client.config_set("timeout", 299)
+    try:
+        facts = facts_of(good.endpoint, good.folder / "redis.conf")
+    finally:
+        client.config_set("timeout", 300)
+        client.close()
+
+    (finding,) = judge("config.persisted", facts).findings
+
+    assert finding.found == "299 s now, 300 s after a restart"
+
+
+def test_a_directive_that_the_file_leaves_out_has_its_built_in_value(
+    good: ServerProcess, tmp_path: Path
+):
+    """CONFIG REWRITE leaves out what has its default value."""
+    lines = (good.folder / "redis.conf").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(("appendfsync", "tcp-keepalive"))]
+    file = tmp_path / "redis.conf"
+    file.write_text("\n".join(kept))
+
+    (finding,) = judge("config.persisted", facts_of(good.endpoint, file)).findings
+
+    assert finding.where == "directive tcp-keepalive"
+    assert finding.found == "60 s now, 300 s after a restart"
+
+
+def test_an_included_file_that_is_not_seen_is_inconclusive(good: ServerProcess, tmp_path: Path):
+    file = tmp_path / "redis.conf"
+    file.write_text("include /etc/redis/more.conf\ntimeout 300\n")
+
+    judgement = judge("config.persisted", facts_of(good.endpoint, file))
+
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.observations == {"directives": 1}
+
+
+def test_a_configuration_file_that_cannot_be_read_is_refused(good: ServerProcess, tmp_path: Path):
+    with pytest.raises(ConfigFileError, match="cannot be read"):
+        facts_of(good.endpoint, tmp_path / "nothing.conf")
+
+
+@pytest.mark.parametrize(
+    ("info", "where"),
+    [
+        ({"role": "slave", "master_host": "h", "master_port": "1"}, "INFO role"),
+        ({"loading": "1"}, "INFO loading"),
+        ({"redis_version": "6.0.16", "valkey_version": ""}, "INFO server"),
+        ({"redis_version": "7.2.4", "dragonfly_version": "1.2", "valkey_version": ""},
+         "INFO server"),
+    ],
+)  # fmt: skip
+def test_a_server_that_is_unfit_fails_ping(
+    good_facts: DeploymentFacts, info: dict[str, str], where: str
+):
+    (finding,) = judge(
+        "server.ping", dataclasses.replace(good_facts, info={**good_facts.info, **info})
+    ).findings
+
+    assert finding.where == where
+
+
+def test_a_server_that_does_not_answer_ping_fails(good_facts: DeploymentFacts):
+    silent = dataclasses.replace(good_facts, pong=False, refusals={"PING": "NOPERM"})
+
+    assert judge("server.ping", silent).outcome is Outcome.FAIL
+
+
+def test_a_replica_may_be_allowed(good_facts: DeploymentFacts):
+    replica = dataclasses.replace(
+        good_facts, info={**good_facts.info, "role": "slave"}, replica_allowed=True
+    )
+
+    assert judge("server.ping", replica).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    "name", ["rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status"]
+)
+def test_a_failed_save_is_found(good_facts: DeploymentFacts, name: str):
+    broken = dataclasses.replace(good_facts, info={**good_facts.info, name: "err"})
+
+    (finding,) = judge("server.persistence-health", broken).findings
+
+    assert finding.where == f"INFO {name}"
+
+
+def test_memory_close_to_its_limit_is_found_with_the_evictions(good_facts: DeploymentFacts):
+    info = {"used_memory": "900", "maxmemory": "1000", "evicted_keys": "7"}
+    full = dataclasses.replace(good_facts, info={**good_facts.info, **info})
+
+    judgement = judge("server.memory-headroom", full)
+
+    assert "90 %" in judgement.findings[0].found
+    assert judgement.observations["evicted_keys"] == 7
+
+
+def test_without_info_health_is_inconclusive(good_facts: DeploymentFacts):
+    blind = dataclasses.replace(good_facts, info={}, refusals={"INFO": "NOPERM"})
+
+    for requirement in ("server.ping", "server.persistence-health", "server.memory-headroom"):
+        assert judge(requirement, blind).outcome is Outcome.INCONCLUSIVE
+
+
+def test_an_open_server_fails_authentication_and_its_default_user(fresh: ServerProcess):
+    facts = facts_of(fresh.endpoint)
+
+    served = [finding.where for finding in judge("security.authentication", facts).findings]
+    (user,) = judge("security.default-user", facts).findings
+
+    assert served == ["PING without credentials", "GET without credentials"]
+    assert user.found == "on, with no password and the keys ~*"
+
+
+def test_a_user_that_may_only_ping_without_credentials_is_found(good_facts: DeploymentFacts):
+    half = (
+        Attempt("PING", allowed=True, reply="PONG"),
+        Attempt("GET", allowed=False, reply="NOPERM"),
+    )
+
+    judgement = judge("security.authentication", dataclasses.replace(good_facts, anonymous=half))
+
+    assert [finding.where for finding in judgement.findings] == ["PING without credentials"]
+
+
+def test_a_second_connection_that_fails_is_inconclusive(good_facts: DeploymentFacts):
+    none = (Attempt("PING", allowed=False, reply=None, reason="connection refused"),)
+
+    judgement = judge("security.authentication", dataclasses.replace(good_facts, anonymous=none))
+
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_hidden_default_user_is_inconclusive(good_facts: DeploymentFacts):
+    hidden = dataclasses.replace(good_facts, default_user=None, refusals={"ACL GETUSER": "NOPERM"})
+
+    assert judge("security.default-user", hidden).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("bind", "outcome"),
+    [
+        ("127.0.0.1 -::1", Outcome.PASS),
+        ("10.1.2.3 fd00::1", Outcome.PASS),
+        ("* -::*", Outcome.FAIL),
+        ("", Outcome.FAIL),
+        ("0.0.0.0", Outcome.FAIL),
+        ("127.0.0.1 8.8.8.8", Outcome.FAIL),
+        ("cache.example.com", Outcome.FAIL),
+    ],
+)
+def test_without_protected_mode_the_addresses_decide(
+    good_facts: DeploymentFacts, bind: str, outcome: Outcome
+):
+    directives = {**good_facts.directives, "protected-mode": "no", "bind": bind}
+
+    judgement = judge(
+        "security.protected-mode", dataclasses.replace(good_facts, directives=directives)
+    )
+
+    assert judgement.outcome is outcome
+
+
+def test_a_connection_in_clear_is_found(good_facts: DeploymentFacts):
+    (finding,) = judge("security.tls", good_facts).findings
+    over_tls = judge("security.tls", dataclasses.replace(good_facts, scheme="rediss"))
+    over_socket = judge("security.tls", dataclasses.replace(good_facts, scheme="unix"))
+
+    assert finding.found == "in clear"
+    assert over_tls.outcome is Outcome.PASS
+    assert over_socket.outcome is Outcome.NOT_APPLICABLE
+
+
+def test_open_admin_commands_are_found(good_facts: DeploymentFacts):
+    names = ("enable-debug-command", "enable-protected-configs")
+    open_ = dataclasses.replace(
+        good_facts, directives={**good_facts.directives, "enable-debug-command": "local"}
+    )
+    old = dataclasses.replace(
+        good_facts,
+        directives={k: v for k, v in good_facts.directives.items() if k not in names},
+    )
+
+    assert [f.where for f in judge("security.admin-commands", open_).findings] == [
+        "directive enable-debug-command"
+    ]
+    assert [f.where for f in judge("security.admin-commands", old).findings] == [
+        f"directive {name}" for name in names
+    ]
+
+
+def test_every_judge_stands_for_a_requirement_of_the_registry():
+    for requirement in server_judges(CONTRACT):
+        assert load_registry()[requirement].subject == "server"
