@@ -20,21 +20,24 @@ from kryonix_cache.reference_impl.connection import Endpoint, KeyTemplate, Pools
 from kryonix_cache.reference_impl.errors import DatabaseSwitchError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
 @pytest.fixture
-def client(server: ServerProcess):
+def client(server: ServerProcess) -> Iterator[redis.Redis]:
     client = connect(server.endpoint, 3, name="config.maxmemory")
     yield client
     client.close()
 
 
 def select_calls(client: redis.Redis) -> int:
-    return client.info("commandstats").get("cmdstat_select", {}).get("calls", 0)
+    return int(client.info("commandstats").get("cmdstat_select", {}).get("calls", 0))
 
 
-def test_a_client_writes_into_its_own_database_only(client: redis.Redis, server: ServerProcess):
+def test_a_client_writes_into_its_own_database_only(
+    client: redis.Redis, server: ServerProcess
+) -> None:
     client.set("bound", "3")
     others = [connect(server.endpoint, database) for database in (0, 2, 4)]
     assert client.get("bound") == b"3"
@@ -44,7 +47,9 @@ def test_a_client_writes_into_its_own_database_only(client: redis.Redis, server:
 
 
 @pytest.mark.parametrize("command", [("SELECT", 0), ("select 0",), (b"Select", b"0")])
-def test_select_is_not_sent_after_the_set_up(client: redis.Redis, command: object):
+def test_select_is_not_sent_after_the_set_up(
+    client: redis.Redis, command: tuple[str | bytes | int, ...]
+) -> None:
     client.ping()
     before = select_calls(client)
     with pytest.raises(DatabaseSwitchError, match="database 3"):
@@ -58,7 +63,7 @@ def test_select_is_not_sent_after_the_set_up(client: redis.Redis, command: objec
 
 def test_a_client_stays_in_its_database_after_the_server_dropped_it(
     client: redis.Redis, server: ServerProcess
-):
+) -> None:
     client.set("bound", "3")
     killer = connect(server.endpoint)
     killer.client_kill_filter(_type="normal", skipme=True)
@@ -67,7 +72,7 @@ def test_a_client_stays_in_its_database_after_the_server_dropped_it(
     assert client.client_info()["db"] == 3
 
 
-def test_a_command_is_never_repeated(redis_binary: Path):
+def test_a_command_is_never_repeated(redis_binary: Path) -> None:
     """An answer that comes too late is an error, and the command was applied once."""
     # Without an account nothing but the command itself would have to be repeated.
     with ServerProcess(redis_binary, ServerPlan(open_access=True)) as server:
@@ -85,7 +90,7 @@ def test_a_command_is_never_repeated(redis_binary: Path):
         patient.close()
 
 
-def test_the_wait_for_an_answer_is_bounded():
+def test_the_wait_for_an_answer_is_bounded() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -97,7 +102,7 @@ def test_the_wait_for_an_answer_is_bounded():
         client.close()
 
 
-def test_the_wait_for_a_connection_is_bounded(server: ServerProcess):
+def test_the_wait_for_a_connection_is_bounded(server: ServerProcess) -> None:
     client = connect(server.endpoint, timeout=0.2, max_connections=1)
     with bulk(client), pytest.raises(redis.ConnectionError, match="No connection available"):
         client.ping()
@@ -105,18 +110,18 @@ def test_the_wait_for_a_connection_is_bounded(server: ServerProcess):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT is an option of Linux")
-def test_the_socket_carries_user_timeout_and_keepalive(client: redis.Redis):
+def test_the_socket_carries_user_timeout_and_keepalive(client: redis.Redis) -> None:
     with bulk(client) as connection:
         assert connection.socket_option(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
         assert connection.socket_option(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
         assert connection.socket_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
-def test_a_connection_carries_its_name(client: redis.Redis):
+def test_a_connection_carries_its_name(client: redis.Redis) -> None:
     assert client.client_getname() in {"config.maxmemory", b"config.maxmemory"}
 
 
-def test_a_user_who_may_not_name_a_connection_can_still_use_it(server: ServerProcess):
+def test_a_user_who_may_not_name_a_connection_can_still_use_it(server: ServerProcess) -> None:
     admin = connect(server.endpoint)
     admin.execute_command("ACL", "SETUSER", "plain", "reset", "on", ">pw", "~*", "+get", "+select")
     endpoint = Endpoint("redis", server.endpoint.host, server.port, username="plain", password="pw")
@@ -126,7 +131,7 @@ def test_a_user_who_may_not_name_a_connection_can_still_use_it(server: ServerPro
     admin.close()
 
 
-def test_a_unix_socket_is_a_transport_like_the_others(redis_binary: Path, tmp_path: Path):
+def test_a_unix_socket_is_a_transport_like_the_others(redis_binary: Path, tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     plan = ServerPlan(directives={"unixsocket": str(path)}, open_access=True)
     with ServerProcess(redis_binary, plan):
@@ -136,14 +141,14 @@ def test_a_unix_socket_is_a_transport_like_the_others(redis_binary: Path, tmp_pa
         client.close()
 
 
-def test_pools_keep_one_client_for_each_database(server: ServerProcess):
+def test_pools_keep_one_client_for_each_database(server: ServerProcess) -> None:
     with Pools(server.endpoint) as pools, ThreadPoolExecutor(8) as threads:
         clients = list(threads.map(lambda n: pools[n % 4], range(64)))
         assert len({id(client) for client in clients}) == 4
         assert all(pools[n].client_info()["db"] == n for n in range(4))
 
 
-def test_a_bulk_read_answers_like_single_reads(client: redis.Redis):
+def test_a_bulk_read_answers_like_single_reads(client: redis.Redis) -> None:
     client.set("text", "v", ex=100)
     client.hset("hash", mapping={"a": 1})
     template = KeyTemplate((b"TYPE", None), (b"TTL", None), (b"MEMORY", b"USAGE", None))
@@ -157,7 +162,7 @@ def test_a_bulk_read_answers_like_single_reads(client: redis.Redis):
 @pytest.mark.parametrize(
     "key", [b"", b"%b %d %%", b"a\r\n*1\r\n$8\r\nFLUSHALL\r\n", bytes(range(256)), b"\xff" * 9000]
 )
-def test_no_key_can_turn_into_a_command(client: redis.Redis, key: bytes):
+def test_no_key_can_turn_into_a_command(client: redis.Redis, key: bytes) -> None:
     client.set("witness", 1)
     client.set(key, "mine")
     with bulk(client) as connection:
@@ -177,12 +182,12 @@ def test_no_key_can_turn_into_a_command(client: redis.Redis, key: bytes):
         (b"GET", None, None),
     ],
 )
-def test_a_template_holds_plain_reads_of_one_key_only(command: object):
+def test_a_template_holds_plain_reads_of_one_key_only(command: object) -> None:
     with pytest.raises(ValueError, match="no read command"):
         KeyTemplate(command)
 
 
-def test_an_error_reply_stands_in_its_place(client: redis.Redis):
+def test_an_error_reply_stands_in_its_place(client: redis.Redis) -> None:
     client.set("text", "v")
     with bulk(client) as connection:
         replies = connection.exchange([(b"GET", b"text"), (b"LPOP", b"text"), (b"GET", b"text")])
@@ -191,13 +196,13 @@ def test_an_error_reply_stands_in_its_place(client: redis.Redis):
     assert str(replies[1]).startswith("WRONGTYPE")
 
 
-def test_a_template_may_hold_any_argument():
+def test_a_template_may_hold_any_argument() -> None:
     template = KeyTemplate((b"OBJECT", b"%b%d", None), (b"GET", None))
     expected = b"*3\r\n$6\r\nOBJECT\r\n$4\r\n%b%d\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
     assert template.packed([b"k"]) == expected
 
 
-def test_replies_that_were_not_read_reach_nobody_else(server: ServerProcess):
+def test_replies_that_were_not_read_reach_nobody_else(server: ServerProcess) -> None:
     """A connection whose replies are still under way is closed, not handed on."""
     client = connect(server.endpoint, max_connections=1)
     client.set("mine", "first")
@@ -213,7 +218,7 @@ def test_replies_that_were_not_read_reach_nobody_else(server: ServerProcess):
     client.close()
 
 
-def test_a_reply_that_came_too_late_is_not_taken_for_the_next(server: ServerProcess):
+def test_a_reply_that_came_too_late_is_not_taken_for_the_next(server: ServerProcess) -> None:
     client = connect(server.endpoint, timeout=0.2)
     with bulk(client) as connection:
         with pytest.raises(redis.TimeoutError):

@@ -30,7 +30,9 @@ VISIBLE = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_s
         ("unix://ana:pw@/run/s.sock?db=3", "unix://ana@/run/s.sock", 3),
     ],
 )
-def test_a_well_formed_url_gives_address_and_database(url: str, address: str, database: int):
+def test_a_well_formed_url_gives_address_and_database(
+    url: str, address: str, database: int
+) -> None:
     endpoint = Endpoint.parse(url)
     assert (endpoint.address, endpoint.database) == (address, database)
 
@@ -74,19 +76,19 @@ def test_a_well_formed_url_gives_address_and_database(url: str, address: str, da
         ("unix:///run/s.sock?x", "malformed"),
     ],
 )
-def test_a_malformed_url_is_refused_with_its_reason(url: str, reason: str):
+def test_a_malformed_url_is_refused_with_its_reason(url: str, reason: str) -> None:
     with pytest.raises(UrlInvalidError, match=reason):
         Endpoint.parse(url)
 
 
 @given(name=VISIBLE, password=VISIBLE)
-def test_user_name_and_password_survive_percent_encoding(name: str, password: str):
+def test_user_name_and_password_survive_percent_encoding(name: str, password: str) -> None:
     url = f"redis://{quote(name, safe='')}:{quote(password, safe='')}@cache:1/2"
     endpoint = Endpoint.parse(url)
     assert (endpoint.username, endpoint.password) == (name, password)
 
 
-def test_the_password_is_in_no_text_form_of_the_endpoint():
+def test_the_password_is_in_no_text_form_of_the_endpoint() -> None:
     endpoint = Endpoint.parse(f"redis://ana:{quote(SECRET, safe='')}@cache/3")
     shown = f"{endpoint} {endpoint!r} {endpoint.address} {endpoint.host_and_port}"
     assert endpoint.password == SECRET
@@ -95,7 +97,7 @@ def test_the_password_is_in_no_text_form_of_the_endpoint():
 
 
 @pytest.mark.parametrize("rest", ["cache:99999", "cache/99", "", "cache?x=1", "cache#", "[::1"])
-def test_the_password_is_not_in_the_error_of_a_malformed_url(rest: str):
+def test_the_password_is_not_in_the_error_of_a_malformed_url(rest: str) -> None:
     with pytest.raises(UrlInvalidError) as caught:
         Endpoint.parse(f"redis://ana:hunter2@{rest}")
     assert "hunter2" not in str(caught.value)
@@ -104,14 +106,14 @@ def test_the_password_is_not_in_the_error_of_a_malformed_url(rest: str):
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_what_stands_in_the_url_wins_over_what_is_given_beside_it():
+def test_what_stands_in_the_url_wins_over_what_is_given_beside_it() -> None:
     beside = Endpoint.parse("redis://cache", username="ana", password="pw")
     inside = Endpoint.parse("redis://bob:own@cache", username="ana", password="pw")
     assert (beside.username, beside.password) == ("ana", "pw")
     assert (inside.username, inside.password) == ("bob", "own")
 
 
-def test_tls_files_need_the_scheme_that_uses_them():
+def test_tls_files_need_the_scheme_that_uses_them() -> None:
     with pytest.raises(UrlInvalidError, match="rediss"):
         Endpoint.parse("redis://cache", ca_file=Path("ca.pem"))
     with pytest.raises(UrlInvalidError, match="certificate file"):

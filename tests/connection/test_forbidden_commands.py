@@ -23,7 +23,7 @@ NAMES = sorted(name.decode() for name in FORBIDDEN)
 
 
 @pytest.fixture
-def client(server: ServerProcess):
+def client(server: ServerProcess) -> Iterator[redis.Redis]:
     client = connect(server.endpoint)
     client.set("witness", "alive")
     yield client
@@ -42,7 +42,8 @@ def spellings(draw: st.DrawFn) -> str | bytes | bytearray:
         draw(st.sampled_from(("", " ", "\t "))) + cased + draw(st.sampled_from(("", " ", " ASYNC")))
     )
     form = draw(st.sampled_from((str, str.encode, lambda t: bytearray(t.encode()))))
-    return form(text)
+    spelled: str | bytes | bytearray = form(text)
+    return spelled
 
 
 def ways(client: redis.Redis, command: str | bytes | bytearray) -> Iterator[Callable[[], object]]:
@@ -72,7 +73,7 @@ def _encoded(command: str | bytes | bytearray) -> bytes:
 @given(command=spellings())
 def test_no_spelling_of_a_forbidden_command_is_sent(
     client: redis.Redis, command: str | bytes | bytearray
-):
+) -> None:
     for send in ways(client, command):
         if isinstance(command, bytearray):
             # redis-py itself rejects a bytearray here and there, which is as good.
@@ -84,7 +85,7 @@ def test_no_spelling_of_a_forbidden_command_is_sent(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_clients_own_methods_are_refused(client: redis.Redis, name: str):
+def test_the_clients_own_methods_are_refused(client: redis.Redis, name: str) -> None:
     call = {
         "FLUSHALL": client.flushall,
         "FLUSHDB": client.flushdb,
@@ -112,7 +113,7 @@ BODIES = [
 @pytest.mark.parametrize(("name", "body"), list(itertools.product(NAMES, BODIES)))
 def test_a_script_that_names_a_forbidden_command_is_refused(
     client: redis.Redis, carrier: str, name: str, body: str
-):
+) -> None:
     for cased in (name, name.lower(), name.title()):
         script = body.format(
             cased, rest=cased[4:], tail=cased[1:], code=ord(cased[0]), hexa=f"{ord(cased[0]):02x}"
@@ -125,22 +126,22 @@ def test_a_script_that_names_a_forbidden_command_is_refused(
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_does_not_get_a_forbidden_name_as_argument(
     client: redis.Redis, carrier: str, name: str
-):
+) -> None:
     with pytest.raises(ForbiddenCommandError):
         client.execute_command(carrier, "return redis.call(ARGV[1])", 0, name.lower())
 
 
-def test_a_script_that_reads_its_keys_is_sent(client: redis.Redis):
+def test_a_script_that_reads_its_keys_is_sent(client: redis.Redis) -> None:
     assert client.eval("return redis.call('GET', KEYS[1])", 1, "witness") == b"alive"
     assert client.eval("local keys = {KEYS[1]}; return #keys", 1, "witness") == 1
 
 
-def test_questions_about_forbidden_commands_are_sent(client: redis.Redis):
+def test_questions_about_forbidden_commands_are_sent(client: redis.Redis) -> None:
     assert client.execute_command("COMMAND", "INFO", "KEYS")
     assert client.execute_command("ACL", "CAT", "keyspace")
 
 
-def test_bytes_that_no_check_has_seen_are_not_sent(client: redis.Redis):
+def test_bytes_that_no_check_has_seen_are_not_sent(client: redis.Redis) -> None:
     with bulk(client) as connection:
         for raw in (b"*1\r\n$8\r\nFLUSHALL\r\n", [b"*1\r\n$4\r\nPING\r\n"], "PING\r\n"):
             with pytest.raises(UncheckedBytesError):

@@ -22,7 +22,7 @@ from kryonix_cache.reference_impl.endpoint import Endpoint
 )
 def test_a_grant_names_power_server_and_database(
     text: str, power: Power, place: str, database: int
-):
+) -> None:
     grant = Grant.parse(text)
     assert (grant.power, grant.place, grant.database) == (power, place, database)
     assert str(grant) == text
@@ -52,17 +52,17 @@ def test_a_grant_names_power_server_and_database(
         "config=cache:6379/0,/1",
     ],
 )
-def test_a_grant_with_a_part_missing_or_wrong_is_refused(text: str):
+def test_a_grant_with_a_part_missing_or_wrong_is_refused(text: str) -> None:
     with pytest.raises(GrantInvalidError):
         Grant.parse(text)
 
 
-def test_a_star_is_the_name_of_a_host_and_matches_no_other():
+def test_a_star_is_the_name_of_a_host_and_matches_no_other() -> None:
     with pytest.raises(GrantMismatchError):
         granted([Grant.parse("config=*:6379/0")], Endpoint.parse("redis://cache:6379/0"))
 
 
-def test_the_granted_powers_are_those_of_the_target():
+def test_the_granted_powers_are_those_of_the_target() -> None:
     grants = [Grant.parse("config=cache:6379/0"), Grant.parse("own=cache:6379/0")]
     assert granted(grants, Endpoint.parse("redis://cache")) == {Power.CONFIG, Power.OWN}
     assert granted([], Endpoint.parse("redis://cache")) == frozenset()
@@ -78,12 +78,12 @@ def test_the_granted_powers_are_those_of_the_target():
         "redis://cache.x",
     ],
 )
-def test_a_grant_for_another_server_or_database_grants_nothing(url: str):
+def test_a_grant_for_another_server_or_database_grants_nothing(url: str) -> None:
     with pytest.raises(GrantMismatchError, match="cache:6379/0"):
         granted([Grant.parse("config=cache:6379/0")], Endpoint.parse(url))
 
 
-def test_one_grant_that_does_not_fit_spoils_all():
+def test_one_grant_that_does_not_fit_spoils_all() -> None:
     grants = [Grant.parse("config=cache:6379/0"), Grant.parse("config=other:6379/0")]
     with pytest.raises(GrantMismatchError):
         granted(grants, Endpoint.parse("redis://cache"))

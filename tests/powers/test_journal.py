@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_a_key_written_twice_is_one_key():
+def test_a_key_written_twice_is_one_key() -> None:
     journal = Journal()
     for _ in range(2):
         journal.wrote(1, b"a", own=True)
@@ -21,7 +21,7 @@ def test_a_key_written_twice_is_one_key():
     assert journal.total().keys_written == 2
 
 
-def test_only_a_key_that_the_run_wrote_is_removed():
+def test_only_a_key_that_the_run_wrote_is_removed() -> None:
     journal = Journal()
     journal.wrote(1, b"a", own=True)
     for key in (b"a", b"a", b"never written"):
@@ -29,7 +29,7 @@ def test_only_a_key_that_the_run_wrote_is_removed():
     assert (journal.total().keys_removed, journal.total().keys_left) == (1, 0)
 
 
-def test_a_key_written_again_after_its_removal_is_left():
+def test_a_key_written_again_after_its_removal_is_left() -> None:
     journal = Journal()
     journal.wrote(1, b"a", own=True)
     journal.removed(1, b"a")
@@ -37,7 +37,7 @@ def test_a_key_written_again_after_its_removal_is_left():
     assert journal.left() == ((1, b"a"),)
 
 
-def test_a_mark_parts_one_test_from_the_next():
+def test_a_mark_parts_one_test_from_the_next() -> None:
     journal = Journal()
     journal.count("GET", read=True, value=True)
     journal.refused("SET", "it writes")
@@ -51,7 +51,7 @@ def test_a_mark_parts_one_test_from_the_next():
     assert journal.total().commands == 4
 
 
-def test_many_threads_lose_no_count():
+def test_many_threads_lose_no_count() -> None:
     journal = Journal()
 
     def work(thread: int) -> None:
@@ -66,7 +66,9 @@ def test_many_threads_lose_no_count():
     assert (total.commands, total.keys_written, total.foreign_keys_written) == (4000, 4000, 4000)
 
 
-def test_beyond_the_limit_keys_are_counted_and_not_remembered(monkeypatch: pytest.MonkeyPatch):
+def test_beyond_the_limit_keys_are_counted_and_not_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MOST_KEYS", 10)
     journal = Journal()
     for number in range(25):

@@ -97,18 +97,18 @@ def _maker(node: ast.expr, aliases: dict[str, str]) -> str | None:
         "def f():\n    import redis\n    return redis.Redis()",
     ],
 )
-def test_each_way_of_making_a_client_is_seen(source: str):
+def test_each_way_of_making_a_client_is_seen(source: str) -> None:
     assert makers_in(source)
 
 
-def test_use_of_the_one_way_is_not_taken_for_another():
+def test_use_of_the_one_way_is_not_taken_for_another() -> None:
     assert not makers_in(
         "import redis\nfrom kryonix_cache.reference_impl.connection import connect\n"
         "def f(c: redis.Redis) -> None: ...\nconnect(e)\nraise redis.ConnectionError('x')"
     )
 
 
-def test_only_one_module_makes_redis_clients():
+def test_only_one_module_makes_redis_clients() -> None:
     found = {
         str(path.relative_to(ROOT)): makers
         for path in sources()

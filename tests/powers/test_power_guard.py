@@ -73,7 +73,7 @@ def guarded(server: ServerProcess, power: Power) -> Iterator[Guarded]:
     pair.free.close()
 
 
-def test_observe_reads_everything_that_an_audit_needs(observing: Guarded):
+def test_observe_reads_everything_that_an_audit_needs(observing: Guarded) -> None:
     observing.free.hset(FOREIGN, mapping={"a": 1})
     client = observing.client
     assert client.hgetall(FOREIGN) == {"a": "1"}
@@ -103,7 +103,7 @@ def test_observe_reads_everything_that_an_audit_needs(observing: Guarded):
         ("PUBLISH", "ct-1-news", "x"),
     ],
 )
-def test_observe_writes_nothing(observing: Guarded, command: tuple[str, ...]):
+def test_observe_writes_nothing(observing: Guarded, command: tuple[str, ...]) -> None:
     observing.refuses(lambda: observing.client.execute_command(*command), "observe")
 
 
@@ -152,14 +152,16 @@ HIGHER = [
 @pytest.mark.parametrize("command", HIGHER, ids=" ".join)
 def test_what_needs_more_power_is_refused_to_observe_and_own(
     observing: Guarded, owning: Guarded, command: tuple[str, ...]
-):
+) -> None:
     observing.refuses(lambda: observing.client.execute_command(*command), "observe")
     owning.refuses(lambda: owning.client.execute_command(*command), "own")
 
 
 @pytest.mark.parametrize("name", ["FLUSHALL", "flushdb", b"Keys", "SWAPDB 0 1"])
 @pytest.mark.parametrize("power", list(Power))
-def test_no_power_covers_a_forbidden_command(server: ServerProcess, power: Power, name: str):
+def test_no_power_covers_a_forbidden_command(
+    server: ServerProcess, power: Power, name: str
+) -> None:
     client = connect(server.endpoint, policy=PowerGuard(power, Journal()))
     with pytest.raises(ForbiddenCommandError):
         client.execute_command(name)
@@ -183,7 +185,7 @@ EXPIRING: list[Callable[[redis.Redis], object]] = [
 
 
 @pytest.mark.parametrize("number", range(len(EXPIRING)))
-def test_own_writes_keys_that_expire(owning: Guarded, number: int):
+def test_own_writes_keys_that_expire(owning: Guarded, number: int) -> None:
     EXPIRING[number](owning.client)
     assert owning.journal.total().foreign_keys_written == 0
     assert owning.free.ttl(OWN) != -1
@@ -210,11 +212,11 @@ LASTING: list[Callable[[redis.Redis], object]] = [
 
 
 @pytest.mark.parametrize("number", range(len(LASTING)))
-def test_own_writes_no_key_that_could_last_for_ever(owning: Guarded, number: int):
+def test_own_writes_no_key_that_could_last_for_ever(owning: Guarded, number: int) -> None:
     owning.refuses(lambda: LASTING[number](owning.client), "never expires")
 
 
-def test_a_transaction_that_is_not_closed_is_none(owning: Guarded):
+def test_a_transaction_that_is_not_closed_is_none(owning: Guarded) -> None:
     with bulk(owning.client) as connection, pytest.raises(PowerRefusedError, match="MULTI"):
         connection.send_batch(
             [(b"MULTI",), (b"HSET", OWN.encode(), b"f", b"v"), (b"EXPIRE", OWN.encode(), b"9")]
@@ -243,17 +245,17 @@ def test_a_transaction_that_is_not_closed_is_none(owning: Guarded):
     ],
     ids=" ".join,
 )
-def test_own_touches_no_foreign_key(owning: Guarded, command: tuple[str, ...]):
+def test_own_touches_no_foreign_key(owning: Guarded, command: tuple[str, ...]) -> None:
     owning.refuses(lambda: owning.client.execute_command(*command), "not of this run")
     assert owning.journal.total().foreign_keys_written == 0
 
 
-def test_own_copies_into_no_other_database(owning: Guarded):
+def test_own_copies_into_no_other_database(owning: Guarded) -> None:
     pipeline = owning.client.pipeline().copy(OWN, f"{OWN}2", destination_db=5)
     owning.refuses(pipeline.expire(f"{OWN}2", 10).execute, "another database")
 
 
-def test_a_key_is_own_in_its_own_database_only(server: ServerProcess):
+def test_a_key_is_own_in_its_own_database_only(server: ServerProcess) -> None:
     guard = PowerGuard(Power.OWN, Journal(), owns=owns)
     elsewhere = connect(server.endpoint, DATABASE + 1, policy=guard)
     with pytest.raises(PowerRefusedError, match="not of this run"):
@@ -261,13 +263,13 @@ def test_a_key_is_own_in_its_own_database_only(server: ServerProcess):
     elsewhere.close()
 
 
-def test_one_foreign_write_keeps_the_whole_pipeline_back(owning: Guarded):
+def test_one_foreign_write_keeps_the_whole_pipeline_back(owning: Guarded) -> None:
     pipeline = owning.client.pipeline().set(OWN, "v", ex=10).set(FOREIGN, "v", ex=10)
     owning.refuses(pipeline.execute, "not of this run")
     assert owning.free.exists(OWN, FOREIGN) == 0
 
 
-def test_own_uses_channels_of_its_tenants_only(owning: Guarded):
+def test_own_uses_channels_of_its_tenants_only(owning: Guarded) -> None:
     assert owning.client.publish("ct-1-news", "x") == 0
     owning.refuses(lambda: owning.client.publish("news", "x"), "channel")
     owning.refuses(lambda: owning.client.pubsub().subscribe("news"), "channel")
@@ -288,7 +290,7 @@ def test_own_uses_channels_of_its_tenants_only(owning: Guarded):
 )
 def test_each_power_includes_the_ones_before_it(
     redis_binary: Path, command: tuple[str, ...], least: Power
-):
+) -> None:
     with ServerProcess(redis_binary) as server:
         for power in Power:
             client = connect(server.endpoint, policy=PowerGuard(power, Journal()))
@@ -300,7 +302,7 @@ def test_each_power_includes_the_ones_before_it(
             client.close()
 
 
-def test_shutdown_needs_destroy(redis_binary: Path):
+def test_shutdown_needs_destroy(redis_binary: Path) -> None:
     with ServerProcess(redis_binary) as server:
         client = connect(server.endpoint, policy=PowerGuard(Power.CONFIG, Journal()))
         with pytest.raises(PowerRefusedError, match="destroy"):
@@ -309,7 +311,7 @@ def test_shutdown_needs_destroy(redis_binary: Path):
         client.close()
 
 
-def test_the_journal_tells_what_was_done(owning: Guarded):
+def test_the_journal_tells_what_was_done(owning: Guarded) -> None:
     mark = owning.journal.mark()
     owning.client.pipeline().hset(OWN, "f", "v").expire(OWN, 10).execute()
     owning.client.hgetall(OWN)
@@ -325,7 +327,7 @@ def test_the_journal_tells_what_was_done(owning: Guarded):
     assert owning.journal.left() == ((DATABASE, OWN.encode()),)
 
 
-def test_a_bulk_read_is_counted_key_by_key(observing: Guarded):
+def test_a_bulk_read_is_counted_key_by_key(observing: Guarded) -> None:
     template = KeyTemplate((b"TYPE", None), (b"HGETALL", None))
     with bulk(observing.client) as connection:
         connection.exchange_keys(template, [b"a", b"b", b"c"])
@@ -334,7 +336,7 @@ def test_a_bulk_read_is_counted_key_by_key(observing: Guarded):
     assert (done.commands, done.reads, done.values_read) == (6, 6, 3)
 
 
-def test_foreign_writes_of_a_higher_power_are_counted(server: ServerProcess):
+def test_foreign_writes_of_a_higher_power_are_counted(server: ServerProcess) -> None:
     journal = Journal()
     client = connect(server.endpoint, DATABASE, policy=PowerGuard(Power.WHOLE, journal, owns=owns))
     client.mset({OWN: "v", FOREIGN: "v", f"{FOREIGN}2": "v"})
@@ -344,7 +346,7 @@ def test_foreign_writes_of_a_higher_power_are_counted(server: ServerProcess):
     client.close()
 
 
-def test_the_table_agrees_with_the_server_about_reads_and_writes(server: ServerProcess):
+def test_the_table_agrees_with_the_server_about_reads_and_writes(server: ServerProcess) -> None:
     """No command that the server flags as a write passes for a read in the table."""
     client = connect(server.endpoint)
     with bulk(client) as connection:
@@ -363,7 +365,7 @@ def test_the_table_agrees_with_the_server_about_reads_and_writes(server: ServerP
             assert rule.effect not in WRITES or name == b"touch", name
 
 
-def test_the_table_agrees_with_the_server_about_keys(server: ServerProcess):
+def test_the_table_agrees_with_the_server_about_keys(server: ServerProcess) -> None:
     """COMMAND GETKEYS finds no key that the table does not see."""
     client = connect(server.endpoint)
     samples = {

@@ -77,7 +77,7 @@ def check(identifier: str, outcome: str = "pass", reason: str = "", **more: obje
         operations=2,
         reproduce=f"kryonix-cache conformance --select {identifier}",
     )
-    changed = replace(filled, **more)  # type: ignore[arg-type]
+    changed = replace(filled, **more)
     return replace(changed, evidence_total=max(changed.evidence_total, len(changed.evidence)))
 
 

@@ -27,7 +27,7 @@ def record(tmp_path: Path) -> Record:
 
 def _printed(record: Record, **options: object) -> str:
     file = io.StringIO()
-    render_terminal(record, Console(file=file, width=80, **options))  # type: ignore[arg-type]
+    render_terminal(record, Console(file=file, width=80, **options))
     return file.getvalue()
 
 

@@ -48,7 +48,7 @@ def url(redis_server: ServerProcess) -> str:
     return f"redis://127.0.0.1:{redis_server.port}"
 
 
-def test_the_sample_is_seeded_kept_and_removed(url: str, redis_pools: Pools):
+def test_the_sample_is_seeded_kept_and_removed(url: str, redis_pools: Pools) -> None:
     address = url.removeprefix("redis://")
     first = run("seed", "--target", url)
     assert (first.returncode, first.stderr) == (0, "")
@@ -63,7 +63,7 @@ def test_the_sample_is_seeded_kept_and_removed(url: str, redis_pools: Pools):
     assert observe(redis_pools) == {}
 
 
-def test_synthetic_tenants_are_seeded_and_removed(url: str, redis_pools: Pools):
+def test_synthetic_tenants_are_seeded_and_removed(url: str, redis_pools: Pools) -> None:
     options = ("--target", url, "--tenants", 7, "--random-seed", 5)
     assert run("seed", *options).returncode == 0
     assert redis_pools[5].exists("sdk:tenant:synthetic-5-000007")
@@ -76,7 +76,7 @@ def test_synthetic_tenants_are_seeded_and_removed(url: str, redis_pools: Pools):
 @pytest.mark.parametrize("options", [(), ("--tenants", 3)])
 def test_a_dry_run_lists_families_and_changes_nothing(
     url: str, redis_pools: Pools, command: str, options: tuple[object, ...]
-):
+) -> None:
     run("seed", "--target", url)
     before = observe(redis_pools)
     result = run(command, "--target", url, "--dry-run", *options)
@@ -86,7 +86,7 @@ def test_a_dry_run_lists_families_and_changes_nothing(
     assert observe(redis_pools).keys() == before.keys()
 
 
-def test_a_changed_key_makes_unseed_partial(url: str, redis_pools: Pools):
+def test_a_changed_key_makes_unseed_partial(url: str, redis_pools: Pools) -> None:
     run("seed", "--target", url)
     redis_pools[3].hset("metrics:system", "system_health", "down")
     result = run("unseed", "--target", url)
@@ -96,13 +96,13 @@ def test_a_changed_key_makes_unseed_partial(url: str, redis_pools: Pools):
     assert "kept: db 3 'metrics:system'" in result.stdout
 
 
-def test_a_foreign_key_refuses_the_whole(url: str, redis_pools: Pools):
+def test_a_foreign_key_refuses_the_whole(url: str, redis_pools: Pools) -> None:
     redis_pools[15].set("system:database_info:15", "mine")
     assert refused(run("seed", "--target", url), "db 15 'system:database_info:15'")
     assert len(observe(redis_pools)) == 1
 
 
-def test_the_password_may_stand_in_the_environment_and_is_never_shown(tmp_path: Path):
+def test_the_password_may_stand_in_the_environment_and_is_never_shown(tmp_path: Path) -> None:
     with ServerProcess(starter("redis").binary) as server:
         assert server.account
         url = f"redis://{server.account.username}@127.0.0.1:{server.port}"
@@ -123,11 +123,11 @@ def test_the_password_may_stand_in_the_environment_and_is_never_shown(tmp_path: 
 
 
 @pytest.mark.parametrize("target", ["embedded", "local", "docker", "auto"])
-def test_a_server_that_would_vanish_is_no_target(target: str):
+def test_a_server_that_would_vanish_is_no_target(target: str) -> None:
     assert refused(run("seed", "--target", target), "Seeding needs a server that stays")
 
 
-def test_without_a_target_the_command_says_how_to_give_one():
+def test_without_a_target_the_command_says_how_to_give_one() -> None:
     assert refused(run("unseed"), "give --target redis://host:6379")
 
 
@@ -149,22 +149,24 @@ def test_without_a_target_the_command_says_how_to_give_one():
         (("surplus",), "unexpected extra argument"),
     ],
 )
-def test_a_wrong_option_is_one_sentence_and_exit_code_4(options: tuple[str, ...], sentence: str):
+def test_a_wrong_option_is_one_sentence_and_exit_code_4(
+    options: tuple[str, ...], sentence: str
+) -> None:
     assert refused(run("seed", "--target", f"redis://127.0.0.1:{free_port()}", *options), sentence)
 
 
-def test_a_server_that_does_not_answer_is_one_sentence():
+def test_a_server_that_does_not_answer_is_one_sentence() -> None:
     assert refused(run("seed", "--target", f"redis://127.0.0.1:{free_port()}"), "No server answers")
 
 
-def test_a_server_with_too_few_databases_is_refused_before_the_first_key():
+def test_a_server_with_too_few_databases_is_refused_before_the_first_key() -> None:
     with new_server(databases="4") as server, Pools(server.endpoint) as pools:
         result = run("seed", "--target", f"redis://127.0.0.1:{server.port}")
         assert refused(result, "Database 15")
         assert [pools[database].dbsize() for database in range(4)] == [0] * 4
 
 
-def test_a_replica_is_refused(redis_server: ServerProcess):
+def test_a_replica_is_refused(redis_server: ServerProcess) -> None:
     with new_server(replicaof=f"127.0.0.1 {redis_server.port}") as replica:
         assert refused(run("seed", "--target", f"redis://127.0.0.1:{replica.port}"), "is a replica")
 
@@ -172,13 +174,13 @@ def test_a_replica_is_refused(redis_server: ServerProcess):
 @pytest.mark.parametrize(
     "at", ["2025-03-01T12:30:00Z", "2025-03-01T09:30:00-03:00", "1970-01-01T00:00:00+00:00"]
 )
-def test_the_moment_is_stored_in_utc(url: str, redis_pools: Pools, at: str):
+def test_the_moment_is_stored_in_utc(url: str, redis_pools: Pools, at: str) -> None:
     assert run("seed", "--target", url, "--at", at).returncode == 0
     stored = redis_pools[12].hget("system:database_info:12", "created_at")
     assert stored in {b"2025-03-01T12:30:00+00:00", b"1970-01-01T00:00:00+00:00"}
 
 
-def test_nothing_is_sent_that_the_project_forbids(url: str, redis_pools: Pools):
+def test_nothing_is_sent_that_the_project_forbids(url: str, redis_pools: Pools) -> None:
     """The server's own count of commands is the witness."""
     for options in ((), ("--tenants", "5")):
         for command in ("seed", "seed", "unseed"):
@@ -190,7 +192,7 @@ def test_nothing_is_sent_that_the_project_forbids(url: str, redis_pools: Pools):
     assert all(redis_pools[database].dbsize() == 0 for database in DATABASES)
 
 
-def test_a_terminal_sees_a_progress_bar_and_a_pipe_does_not(url: str):
+def test_a_terminal_sees_a_progress_bar_and_a_pipe_does_not(url: str) -> None:
     """TTY_COMPATIBLE makes rich take the pipe for a terminal."""
     options = ("seed", "--target", url, "--tenants", "200")
     assert "writing" in run(*options, TTY_COMPATIBLE="1").stderr

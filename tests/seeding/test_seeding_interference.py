@@ -46,7 +46,9 @@ def plan(tenants: int) -> SyntheticPlan:
     return SyntheticPlan(contract, synthetic_tenant_ids(contract, tenants, SEED), SEED)
 
 
-def test_a_foreign_key_that_appears_between_check_and_write_is_not_overwritten(pools: Pools):
+def test_a_foreign_key_that_appears_between_check_and_write_is_not_overwritten(
+    pools: Pools,
+) -> None:
     pools[0].set("name", "foreign")
     with bulk(pools[0]) as connection:
         lane = Lane(connection)
@@ -57,7 +59,7 @@ def test_a_foreign_key_that_appears_between_check_and_write_is_not_overwritten(p
     assert pools[0].get("name") == b"foreign"
 
 
-def test_a_foreign_key_that_appears_after_the_look_makes_the_transaction_void(pools: Pools):
+def test_a_foreign_key_that_appears_after_the_look_makes_the_transaction_void(pools: Pools) -> None:
     with bulk(pools[0]) as connection:
         lane = Lane(connection)
         lane.announce([KEY])
@@ -68,7 +70,7 @@ def test_a_foreign_key_that_appears_after_the_look_makes_the_transaction_void(po
             pools[0].set("name", "foreign")
             return replies
 
-        connection.read_replies = late  # type: ignore[assignment]
+        connection.read_replies = late
         lane.submit()
         connection.read_replies = pending
         with pytest.raises(ForeignKeyError):
@@ -77,7 +79,7 @@ def test_a_foreign_key_that_appears_after_the_look_makes_the_transaction_void(po
     assert pools[0].get("name") == b"foreign"
 
 
-def test_a_key_that_changes_before_its_removal_is_kept(pools: Pools):
+def test_a_key_that_changes_before_its_removal_is_kept(pools: Pools) -> None:
     pools[0].hset("name", "field", "value")
     with bulk(pools[0]) as connection:
         exchange = connection.exchange
@@ -87,14 +89,14 @@ def test_a_key_that_changes_before_its_removal_is_kept(pools: Pools):
                 pools[0].hset("name", "field", "changed")
             return exchange(commands)
 
-        connection.exchange = changed_before_exec  # type: ignore[assignment]
+        connection.exchange = changed_before_exec
         report = remove(connection, [KEY])
 
     assert report.changed == ((0, b"name"),)
     assert pools[0].hget("name", "field") == b"changed"
 
 
-def test_a_key_that_never_stands_still_ends_in_an_error(redis_pools: Pools):
+def test_a_key_that_never_stands_still_ends_in_an_error(redis_pools: Pools) -> None:
     with bulk(redis_pools[0]) as connection:
         exchange = connection.exchange
 
@@ -105,12 +107,12 @@ def test_a_key_that_never_stands_still_ends_in_an_error(redis_pools: Pools):
             return exchange(commands)
 
         redis_pools[0].hset("name", "field", "value")
-        connection.exchange = touched_before_exec  # type: ignore[assignment]
+        connection.exchange = touched_before_exec
         with pytest.raises(ContendedKeysError, match="database 0"):
             remove(connection, [KEY])
 
 
-def test_two_seeders_at_once_write_one_sample(server: ServerProcess):
+def test_two_seeders_at_once_write_one_sample(server: ServerProcess) -> None:
     """Both finish, and the data is what one of them alone would have written."""
     with Pools(server.endpoint) as pools:
         start = threading.Barrier(2)
@@ -141,7 +143,9 @@ def _seed(endpoint: Endpoint, tenants: int) -> None:
         Seeder(pools).seed(plan(tenants))
 
 
-def test_two_seeders_of_the_same_tenants_at_once_write_them_once(redis_server: ServerProcess):
+def test_two_seeders_of_the_same_tenants_at_once_write_them_once(
+    redis_server: ServerProcess,
+) -> None:
     processes = [
         multiprocessing.get_context("spawn").Process(
             target=_seed, args=(redis_server.endpoint, 200)
@@ -159,7 +163,7 @@ def test_two_seeders_of_the_same_tenants_at_once_write_them_once(redis_server: S
         assert Seeder(pools).unseed(plan(200)).changed == ()
 
 
-def test_a_seeder_that_was_killed_is_completed_by_seeding_again(server: ServerProcess):
+def test_a_seeder_that_was_killed_is_completed_by_seeding_again(server: ServerProcess) -> None:
     """No key is ever half written, so the second run finds only keys of its own."""
     expected = plan(3000)
     process = multiprocessing.get_context("spawn").Process(
@@ -184,7 +188,7 @@ def test_a_seeder_that_was_killed_is_completed_by_seeding_again(server: ServerPr
         assert Seeder(pools).unseed(expected).removed == planned
 
 
-def test_a_lost_server_is_told_with_the_number_of_written_keys(redis_server: ServerProcess):
+def test_a_lost_server_is_told_with_the_number_of_written_keys(redis_server: ServerProcess) -> None:
     with Pools(redis_server.endpoint) as pools:
         seen = 0
 
@@ -203,7 +207,7 @@ def test_a_lost_server_is_told_with_the_number_of_written_keys(redis_server: Ser
     assert error.value.exit_code == 12
 
 
-def test_a_server_out_of_memory_is_told_with_the_number_of_written_keys():
+def test_a_server_out_of_memory_is_told_with_the_number_of_written_keys() -> None:
     with new_server(maxmemory="8mb") as server, Pools(server.endpoint) as pools:
         with pytest.raises(
             SeedingInterruptedError, match=r"At least \d+ of \d+ keys.*OOM"
@@ -217,7 +221,7 @@ def test_a_server_out_of_memory_is_told_with_the_number_of_written_keys():
         assert Seeder(pools).seed(plan(3000)).kept == present
 
 
-def test_a_server_that_cannot_save_refuses_before_the_first_key():
+def test_a_server_that_cannot_save_refuses_before_the_first_key() -> None:
     """A full disk shows as MISCONF; a folder in the place of the file does the same."""
     with new_server(save="3600 1") as server, Pools(server.endpoint) as pools:
         (server.folder / "dump.rdb" / "full").mkdir(parents=True)
@@ -241,7 +245,7 @@ def test_a_server_that_cannot_save_refuses_before_the_first_key():
 )
 def test_a_user_who_may_not_write_writes_nothing(
     server: ServerProcess, rights: list[str], sentence: str
-):
+) -> None:
     with Pools(server.endpoint) as admin:
         admin[0].execute_command(
             "ACL", "SETUSER", "reader", "on", ">secret", "~*", "-@all", *rights, "+select"
@@ -253,7 +257,7 @@ def test_a_user_who_may_not_write_writes_nothing(
         assert observe(admin) == {}
 
 
-def test_a_user_who_may_read_only_can_look(server: ServerProcess):
+def test_a_user_who_may_read_only_can_look(server: ServerProcess) -> None:
     with Pools(server.endpoint) as admin:
         admin[0].execute_command(
             "ACL", "SETUSER", "reader", "on", ">secret", "~*", "-@all", "+@read", "+select"
@@ -269,7 +273,7 @@ def test_a_user_who_may_read_only_can_look(server: ServerProcess):
 
 def test_an_interpreter_that_hashes_otherwise_writes_the_same_tenants(
     redis_server: ServerProcess,
-):
+) -> None:
     """Same number, same data: in another process, with another hash seed."""
     program = (
         "import sys\n"

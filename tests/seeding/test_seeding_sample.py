@@ -43,7 +43,7 @@ def foreign_state(pools: Pools, database: int) -> list[Any]:
     return [state for name in names for state in (client.dump(name), client.pexpiretime(name))]
 
 
-def test_the_sample_is_what_the_specification_s_own_commands_write(pools: Pools):
+def test_the_sample_is_what_the_specification_s_own_commands_write(pools: Pools) -> None:
     """Same 58 keys and no other, same types, values and times to live (E07 corrected)."""
     seed_sample(pools)
     found = observe(pools)
@@ -63,7 +63,7 @@ def test_the_sample_is_what_the_specification_s_own_commands_write(pools: Pools)
     } == expected
 
 
-def test_the_moment_of_seeding_stands_in_seven_keys_and_nowhere_else(pools: Pools):
+def test_the_moment_of_seeding_stands_in_seven_keys_and_nowhere_else(pools: Pools) -> None:
     seed_sample(pools, AT)
     found = observe(pools)
 
@@ -74,7 +74,7 @@ def test_the_moment_of_seeding_stands_in_seven_keys_and_nowhere_else(pools: Pool
     assert sum("2025-03-01T12:30" in str(key.value) for key in found.values()) == 4
 
 
-def test_seeding_twice_gives_what_seeding_once_gives(pools: Pools):
+def test_seeding_twice_gives_what_seeding_once_gives(pools: Pools) -> None:
     assert seed_sample(pools, AT) == SeedReport(planned=58, written=58, kept=0)
     once = values(pools)
 
@@ -82,7 +82,7 @@ def test_seeding_twice_gives_what_seeding_once_gives(pools: Pools):
     assert values(pools) == once
 
 
-def test_a_second_moment_replaces_the_first_when_it_is_asked_for(pools: Pools):
+def test_a_second_moment_replaces_the_first_when_it_is_asked_for(pools: Pools) -> None:
     seed_sample(pools)
 
     assert seed_sample(pools, AT).written == 7
@@ -90,7 +90,7 @@ def test_a_second_moment_replaces_the_first_when_it_is_asked_for(pools: Pools):
     assert seed_sample(pools, AT).written == 0
 
 
-def test_seeding_again_restores_full_times_to_live_and_expired_keys(pools: Pools):
+def test_seeding_again_restores_full_times_to_live_and_expired_keys(pools: Pools) -> None:
     seed_sample(pools)
     pools[0].expire("tenant:cliente_exemplo:mobile:session:sess_123", 5)
     pools[0].unlink("tenant:cliente_exemplo:sdk:session:sdk_789")
@@ -104,7 +104,7 @@ def test_seeding_again_restores_full_times_to_live_and_expired_keys(pools: Pools
     assert found[CONFIG].ttl is None
 
 
-def test_a_key_with_another_value_refuses_the_whole_before_the_first_write(pools: Pools):
+def test_a_key_with_another_value_refuses_the_whole_before_the_first_write(pools: Pools) -> None:
     pools[7].hset(CONFIG[1], "timezone", "Europe/Lisbon")
     before = observe(pools)
 
@@ -119,7 +119,7 @@ def test_a_key_with_another_value_refuses_the_whole_before_the_first_write(pools
 )
 def test_a_key_of_another_type_is_refused_whichever_its_family(
     redis_pools: Pools, place: tuple[int, str]
-):
+) -> None:
     redis_pools[place[0]].set(place[1], "mine")
 
     with pytest.raises(ForeignKeyError, match=f"db {place[0]} '{place[1]}'"):
@@ -128,7 +128,9 @@ def test_a_key_of_another_type_is_refused_whichever_its_family(
 
 
 @pytest.mark.parametrize("kind", ["string", "list", "set", "zset", "stream", "hyperloglog"])
-def test_no_foreign_type_in_the_place_of_a_hash_stops_the_refusal(redis_pools: Pools, kind: str):
+def test_no_foreign_type_in_the_place_of_a_hash_stops_the_refusal(
+    redis_pools: Pools, kind: str
+) -> None:
     client = redis_pools[3]
     {
         "string": lambda: client.set("metrics:system", b"\xff\x00"),
@@ -143,7 +145,7 @@ def test_no_foreign_type_in_the_place_of_a_hash_stops_the_refusal(redis_pools: P
         seed_sample(redis_pools)
 
 
-def test_a_list_that_grew_is_somebody_else_s_now(redis_pools: Pools):
+def test_a_list_that_grew_is_somebody_else_s_now(redis_pools: Pools) -> None:
     seed_sample(redis_pools)
     redis_pools[2].lpush("queue:system:auto_client_creation", "{}")
 
@@ -151,7 +153,7 @@ def test_a_list_that_grew_is_somebody_else_s_now(redis_pools: Pools):
         seed_sample(redis_pools)
 
 
-def test_foreign_keys_keep_value_and_time_to_live(pools: Pools):
+def test_foreign_keys_keep_value_and_time_to_live(pools: Pools) -> None:
     """Seeding and unseeding touch no key beside the sample's own, in any database."""
     for database in range(16):
         pools[database].set("somebody:else", database, px=500_000_000)
@@ -168,7 +170,7 @@ def test_foreign_keys_keep_value_and_time_to_live(pools: Pools):
     assert all(pools[database].dbsize() == 2 for database in range(16))
 
 
-def test_unseed_removes_the_whole_sample_whatever_its_moment(pools: Pools):
+def test_unseed_removes_the_whole_sample_whatever_its_moment(pools: Pools) -> None:
     seed_sample(pools, AT)
     report = unseed_sample(pools)
 
@@ -176,7 +178,7 @@ def test_unseed_removes_the_whole_sample_whatever_its_moment(pools: Pools):
     assert observe(pools) == {}
 
 
-def test_unseed_keeps_and_names_what_was_changed_since(pools: Pools):
+def test_unseed_keeps_and_names_what_was_changed_since(pools: Pools) -> None:
     seed_sample(pools)
     pools[7].hset(CONFIG[1], "currency", "EUR")
     pools[9].unlink("websocket:events:performance")
@@ -187,12 +189,12 @@ def test_unseed_keeps_and_names_what_was_changed_since(pools: Pools):
     assert list(observe(pools)) == [CONFIG]
 
 
-def test_unseed_on_a_server_that_was_never_seeded_removes_nothing(pools: Pools):
+def test_unseed_on_a_server_that_was_never_seeded_removes_nothing(pools: Pools) -> None:
     pools[0].set("template:other", "x")
     assert unseed_sample(pools).missing == 58
     assert pools[0].get("template:other") == b"x"
 
 
-def test_a_moment_without_an_offset_is_refused():
+def test_a_moment_without_an_offset_is_refused() -> None:
     with pytest.raises(ValueError, match="offset"):
         SamplePlan(datetime(2025, 1, 1))  # noqa: DTZ001 (the fault)

@@ -46,7 +46,7 @@ def all_keys(plan: SyntheticPlan) -> list[SeedKey]:
     return [key for database in plan.sizes for key in plan.keys(database)]
 
 
-def test_the_rules_of_these_tests_find_each_broken_one():
+def test_the_rules_of_these_tests_find_each_broken_one() -> None:
     """Faults in sound data: each is found, so an empty list of offences means something."""
     keys = all_keys(plan_of(2))
     faults = {
@@ -73,17 +73,17 @@ def changed(key: SeedKey, prefix: str, field: bytes, text: bytes) -> SeedKey:
     return replace(key, write=(*key.write[:place], text, *key.write[place + 1 :]))
 
 
-def test_there_is_a_maker_for_each_format_and_the_format_reads_what_it_makes():
+def test_there_is_a_maker_for_each_format_and_the_format_reads_what_it_makes() -> None:
     assert set(FORMATS) - set(MAKERS) == {"enum", "key-list"}
 
 
 @pytest.mark.parametrize("seed", [0, 3, 2**63 - 1])
-def test_synthetic_tenants_keep_every_rule_of_the_contract(seed: int):
+def test_synthetic_tenants_keep_every_rule_of_the_contract(seed: int) -> None:
     """A hundred tenants meet every scenery; none of them breaks a rule."""
     assert offences(CONTRACT, all_keys(plan_of(100, seed))) == []
 
 
-def test_each_tenant_has_a_key_of_every_family_that_belongs_to_tenants():
+def test_each_tenant_has_a_key_of_every_family_that_belongs_to_tenants() -> None:
     families = defaultdict(set)
     for key in all_keys(plan_of(5)):
         found = parsed(CONTRACT, key)
@@ -96,7 +96,7 @@ def test_each_tenant_has_a_key_of_every_family_that_belongs_to_tenants():
     assert not {"creation-queue", "shared-performance-events", "phone-verification"} & system
 
 
-def test_subscribed_events_are_among_the_tenant_s_channels():
+def test_subscribed_events_are_among_the_tenant_s_channels() -> None:
     by_tenant: dict[str | None, dict[str, SeedKey]] = defaultdict(dict)
     for key in plan_of(70).keys(11):
         found = parsed(CONTRACT, key)
@@ -111,25 +111,25 @@ def test_subscribed_events_are_among_the_tenant_s_channels():
         assert {name.encode() for name in subscribed} <= channels
 
 
-def test_every_database_of_the_contract_is_in_use():
+def test_every_database_of_the_contract_is_in_use() -> None:
     assert list(plan_of(1).sizes) == list(DATABASES)
 
 
-def test_the_first_tenants_stay_the_same_when_their_number_grows():
+def test_the_first_tenants_stay_the_same_when_their_number_grows() -> None:
     few, many = plan_of(3), plan_of(30)
     for database in DATABASES:
         known = {key.name: key for key in many.keys(database)}
         assert all(known[key.name] == key for key in few.keys(database))
 
 
-def test_another_seed_number_gives_other_tenants_with_other_data():
+def test_another_seed_number_gives_other_tenants_with_other_data() -> None:
     one, other = all_keys(plan_of(3, 1)), all_keys(plan_of(3, 2))
     tenants = [{parsed(CONTRACT, key).tenant for key in keys} - {None} for keys in (one, other)]
     assert not tenants[0] & tenants[1]
     assert [key.write[2:] for key in one] != [key.write[2:] for key in other]
 
 
-def test_a_tenant_s_data_follows_from_seed_number_and_id_alone():
+def test_a_tenant_s_data_follows_from_seed_number_and_id_alone() -> None:
     """Given ids get the same data whichever tenants stand beside them."""
     alone = SyntheticPlan(CONTRACT, ["ct-run-acme"], SEED, system_keys=False)
     among = SyntheticPlan(CONTRACT, ["ct-run-x", "ct-run-acme", "a"], SEED, system_keys=False)
@@ -137,7 +137,7 @@ def test_a_tenant_s_data_follows_from_seed_number_and_id_alone():
     assert all(key in known for key in all_keys(alone))
 
 
-def test_a_run_s_tenants_all_expire_and_bring_no_system_keys():
+def test_a_run_s_tenants_all_expire_and_bring_no_system_keys() -> None:
     plan = SyntheticPlan(
         CONTRACT, ["ct-run-acme", "ct-run-globex"], SEED, expire_all=600, system_keys=False
     )
@@ -152,13 +152,13 @@ def test_a_run_s_tenants_all_expire_and_bring_no_system_keys():
     assert sectors == {"default"}
 
 
-def test_expire_all_never_lengthens_a_time_to_live():
+def test_expire_all_never_lengthens_a_time_to_live() -> None:
     plan = SyntheticPlan(CONTRACT, ["acme"], SEED, expire_all=3000, system_keys=False)
     limits = {key.ttl for key in all_keys(plan)}
     assert limits == {1800, 3000}
 
 
-def test_the_moment_moves_every_time_in_the_data():
+def test_the_moment_moves_every_time_in_the_data() -> None:
     later = MOMENT + timedelta(days=400)
     plan = SyntheticPlan(CONTRACT, ["acme"], SEED, at=later)
     assert not any(b"2025-01" in argument for key in all_keys(plan) for argument in key.write)
@@ -173,12 +173,12 @@ def test_the_moment_moves_every_time_in_the_data():
 @pytest.mark.parametrize(
     "tenant", ["", "Acme", "a b", "acme:x", "acme-", "a" * 64, "a\x1fb", "ação"]
 )
-def test_an_invalid_tenant_id_is_refused_before_anything_is_made(tenant: str):
+def test_an_invalid_tenant_id_is_refused_before_anything_is_made(tenant: str) -> None:
     with pytest.raises(InvalidTenantIdError):
         SyntheticPlan(CONTRACT, ["acme", tenant], SEED)
 
 
-def test_the_ids_of_many_tenants_obey_the_contract():
+def test_the_ids_of_many_tenants_obey_the_contract() -> None:
     ids = synthetic_tenant_ids(CONTRACT, 1_000_001, 2**63 - 1)
     assert len(set(ids)) == 1_000_001
     assert CONTRACT.tenant.is_valid(ids[-1])
@@ -194,7 +194,7 @@ def changed_contract(folder: Path, changes: Mapping[str, str]) -> Contract:
     return load_contract(path)
 
 
-def test_a_contract_of_another_team_gets_its_own_tenants(tmp_path: Path):
+def test_a_contract_of_another_team_gets_its_own_tenants(tmp_path: Path) -> None:
     """Other names, parts, tenant ids, digests, formats and sectors: all from the file alone."""
     other = changed_contract(
         tmp_path,
@@ -233,12 +233,12 @@ def test_a_contract_of_another_team_gets_its_own_tenants(tmp_path: Path):
 )
 def test_what_the_generator_cannot_make_is_said_in_one_sentence(
     tmp_path: Path, old: str, new: str, sentence: str
-):
+) -> None:
     with pytest.raises(SyntheticDataError, match=sentence):
         plan_of(1, SEED, changed_contract(tmp_path, {old: new}))
 
 
-def test_a_thousand_tenants_are_written_whole_and_removed_whole(pools: Pools):
+def test_a_thousand_tenants_are_written_whole_and_removed_whole(pools: Pools) -> None:
     plan = plan_of(1000)
     planned = 1000 * len(CONTRACT.tenant_families) + 16
     assert Seeder(pools).seed(plan) == SeedReport(planned, planned, 0)
@@ -248,7 +248,7 @@ def test_a_thousand_tenants_are_written_whole_and_removed_whole(pools: Pools):
     assert sum(pools[database].dbsize() for database in DATABASES) == 0
 
 
-def test_what_is_on_the_server_is_what_the_plan_says(pools: Pools):
+def test_what_is_on_the_server_is_what_the_plan_says(pools: Pools) -> None:
     plan = plan_of(20)
     Seeder(pools).seed(plan)
     found = observe(pools)
@@ -263,13 +263,13 @@ def test_what_is_on_the_server_is_what_the_plan_says(pools: Pools):
     )
 
 
-def test_more_tenants_can_be_added_to_those_that_are_there(redis_pools: Pools):
+def test_more_tenants_can_be_added_to_those_that_are_there(redis_pools: Pools) -> None:
     Seeder(redis_pools).seed(plan_of(5))
     report = Seeder(redis_pools).seed(plan_of(8))
     assert report.written == 3 * len(CONTRACT.tenant_families)
 
 
-def test_sample_and_synthetic_tenants_live_on_one_server(redis_pools: Pools):
+def test_sample_and_synthetic_tenants_live_on_one_server(redis_pools: Pools) -> None:
     """Keys of the whole system that are there already are left, and are not removed."""
     seed_sample(redis_pools, datetime(2025, 1, 1, tzinfo=UTC))
     before = values(redis_pools)
@@ -282,20 +282,20 @@ def test_sample_and_synthetic_tenants_live_on_one_server(redis_pools: Pools):
     assert values(redis_pools) == before
 
 
-def test_a_system_key_of_another_type_is_refused(redis_pools: Pools):
+def test_a_system_key_of_another_type_is_refused(redis_pools: Pools) -> None:
     redis_pools[3].set("metrics:system", "x")
     with pytest.raises(ForeignKeyError, match="db 3 'metrics:system'"):
         Seeder(redis_pools).seed(plan_of(1))
 
 
-def test_a_foreign_key_of_one_tenant_in_a_thousand_refuses_them_all(redis_pools: Pools):
+def test_a_foreign_key_of_one_tenant_in_a_thousand_refuses_them_all(redis_pools: Pools) -> None:
     redis_pools[8].set(f"mobile_app:tenant:{synthetic_tenant_ids(CONTRACT, 777, SEED)[-1]}", "x")
     with pytest.raises(ForeignKeyError, match="nothing was written: db 8 'mobile_app"):
         Seeder(redis_pools).seed(plan_of(1000))
     assert sum(redis_pools[database].dbsize() for database in DATABASES) == 1
 
 
-def test_a_changed_tenant_is_kept_by_unseed_and_named(redis_pools: Pools):
+def test_a_changed_tenant_is_kept_by_unseed_and_named(redis_pools: Pools) -> None:
     plan = plan_of(50)
     Seeder(redis_pools).seed(plan)
     name = f"queue:tenant:{synthetic_tenant_ids(CONTRACT, 50, SEED)[-1]}"

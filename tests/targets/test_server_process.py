@@ -47,7 +47,7 @@ def is_gone(pid: int) -> bool:
     return state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def test_a_server_is_private_to_its_account(binary: Path):
+def test_a_server_is_private_to_its_account(binary: Path) -> None:
     with ServerProcess(binary) as server:
         folder = server.folder
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -65,20 +65,20 @@ def test_a_server_is_private_to_its_account(binary: Path):
     assert not folder.exists()
 
 
-def test_a_server_that_runs_is_not_started_again(redis_binary: Path):
+def test_a_server_that_runs_is_not_started_again(redis_binary: Path) -> None:
     with ServerProcess(redis_binary) as server:
         pid = server.pid
         assert server.start().pid == pid
 
 
-def test_an_open_server_asks_for_nothing(binary: Path):
+def test_an_open_server_asks_for_nothing(binary: Path) -> None:
     with ServerProcess(binary, ServerPlan(open_access=True)) as server:
         client = connect(Endpoint("redis", "127.0.0.1", server.port))
         assert client.ping()
         client.close()
 
 
-def test_directives_are_in_force(binary: Path):
+def test_directives_are_in_force(binary: Path) -> None:
     plan = ServerPlan(
         directives={"save": "300 10 60 1000", "maxmemory": "64mb", "notify-keyspace-events": ""},
         optional={"hash-max-listpack-entries": "1024", "no-such-directive": "1"},
@@ -96,7 +96,7 @@ def test_directives_are_in_force(binary: Path):
         client.close()
 
 
-def test_no_snapshots_is_a_plan_like_others(binary: Path):
+def test_no_snapshots_is_a_plan_like_others(binary: Path) -> None:
     with ServerProcess(binary, ServerPlan({"save": ""})) as server:
         client = connect(server.endpoint, decode=True)
         assert client.config_get("save") == {"save": ""}
@@ -106,12 +106,12 @@ def test_no_snapshots_is_a_plan_like_others(binary: Path):
 @pytest.mark.parametrize(
     ("name", "value"), [("save", "1 1\nrequirepass x"), ("a b", "1"), ("a\nb", "1")]
 )
-def test_a_directive_cannot_bring_another_line(redis_binary: Path, name: str, value: str):
+def test_a_directive_cannot_bring_another_line(redis_binary: Path, name: str, value: str) -> None:
     with pytest.raises(TargetSpecError, match="one line"):
         ServerProcess(redis_binary, ServerPlan({name: value})).start()
 
 
-def test_a_server_that_does_not_start_shows_its_log(binary: Path):
+def test_a_server_that_does_not_start_shows_its_log(binary: Path) -> None:
     server = ServerProcess(binary, ServerPlan({"no-such-directive": "1"}))
     folder = server.folder
     with pytest.raises(ServerStartError, match="no-such-directive"):
@@ -120,12 +120,12 @@ def test_a_server_that_does_not_start_shows_its_log(binary: Path):
     assert server.pid is None
 
 
-def test_a_program_that_is_no_server_is_refused():
+def test_a_program_that_is_no_server_is_refused() -> None:
     with pytest.raises(ServerStartError, match="false did not start: it ended at once"):
         ServerProcess(Path("/bin/false")).start()
 
 
-def test_a_taken_port_is_no_failure(binary: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_taken_port_is_no_failure(binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -139,7 +139,7 @@ def test_a_taken_port_is_no_failure(binary: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_somebody_elses_server_is_not_taken_for_ours(
     redis_binary: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     with ServerProcess(redis_binary, ServerPlan(open_access=True)) as other:
         ports = iter((other.port,))
         monkeypatch.setattr(module, "free_port", lambda: next(ports, None) or free_port())
@@ -147,7 +147,7 @@ def test_somebody_elses_server_is_not_taken_for_ours(
             assert ours.port != other.port
 
 
-def test_a_restart_keeps_data_port_and_account(binary: Path):
+def test_a_restart_keeps_data_port_and_account(binary: Path) -> None:
     with ServerProcess(binary, ServerPlan({"save": "3600 1"})) as server:
         client = connect(server.endpoint)
         client.set("a", 1)
@@ -159,7 +159,7 @@ def test_a_restart_keeps_data_port_and_account(binary: Path):
         client.close()
 
 
-def test_a_restart_finds_what_config_rewrite_wrote(binary: Path):
+def test_a_restart_finds_what_config_rewrite_wrote(binary: Path) -> None:
     with ServerProcess(binary) as server:
         client = connect(server.endpoint, decode=True)
         client.config_set("maxmemory-samples", 7)
@@ -169,7 +169,7 @@ def test_a_restart_finds_what_config_rewrite_wrote(binary: Path):
         client.close()
 
 
-def test_a_killed_server_loses_what_was_not_saved(binary: Path):
+def test_a_killed_server_loses_what_was_not_saved(binary: Path) -> None:
     with ServerProcess(binary, ServerPlan({"save": "3600 1"})) as server:
         client = connect(server.endpoint)
         client.set("a", 1)
@@ -182,7 +182,7 @@ def test_a_killed_server_loses_what_was_not_saved(binary: Path):
 
 def test_a_stopped_server_that_does_not_obey_is_killed(
     redis_binary: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
     with ServerProcess(redis_binary) as server:
         pid = server.pid
@@ -192,7 +192,7 @@ def test_a_stopped_server_that_does_not_obey_is_killed(
         assert is_gone(pid)
 
 
-def test_nothing_is_left_after_sigkill_of_the_parent(binary: Path):
+def test_nothing_is_left_after_sigkill_of_the_parent(binary: Path) -> None:
     """Neither server nor folder outlives the process that started it."""
     program = (
         "import sys, time; from pathlib import Path\n"
@@ -214,7 +214,7 @@ def test_nothing_is_left_after_sigkill_of_the_parent(binary: Path):
     assert eventually(lambda: not Path(folder).exists())
 
 
-def test_a_server_says_which_directives_it_knows(binary: Path):
+def test_a_server_says_which_directives_it_knows(binary: Path) -> None:
     known = known_directives(binary)
     assert {"maxmemory", "hash-max-listpack-entries"} <= known
     assert "tcp-user-timeout" not in known

@@ -19,17 +19,17 @@ def write(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def test_without_a_word_the_target_is_auto():
+def test_without_a_word_the_target_is_auto() -> None:
     spec = TargetSpec.resolve(environ={})
     assert (spec.kind, spec.endpoint, spec.origin) == ("auto", None, "the default")
 
 
 @pytest.mark.parametrize("kind", ["docker", "local", "embedded", "auto"])
-def test_a_word_names_a_way_of_starting_a_server(kind: str):
+def test_a_word_names_a_way_of_starting_a_server(kind: str) -> None:
     assert TargetSpec.resolve(kind, environ={"KRYONIX_TARGET": "redis://x"}).kind == kind
 
 
-def test_the_environment_gives_target_and_credentials():
+def test_the_environment_gives_target_and_credentials() -> None:
     environ = {
         "KRYONIX_TARGET": "rediss://cache:7000/1",
         "KRYONIX_TARGET_USERNAME": "ana",
@@ -41,13 +41,13 @@ def test_the_environment_gives_target_and_credentials():
     assert (spec.endpoint.username, spec.endpoint.password) == ("ana", "pw")
 
 
-def test_the_command_line_wins_over_the_environment():
+def test_the_command_line_wins_over_the_environment() -> None:
     spec = TargetSpec.resolve("redis://cache", environ={"KRYONIX_TARGET": "redis://other"})
     assert spec.endpoint is not None
     assert (spec.endpoint.host, spec.origin) == ("cache", "--target")
 
 
-def test_a_target_file_gives_everything(tmp_path: Path):
+def test_a_target_file_gives_everything(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         'url = "rediss://cache:7000/2"\nusername = "ana"\npassword = "pw"\n'
@@ -61,7 +61,7 @@ def test_a_target_file_gives_everything(tmp_path: Path):
     assert endpoint.cert_file == Path("/etc/cert.pem")
 
 
-def test_a_target_file_may_hold_the_password_only(tmp_path: Path):
+def test_a_target_file_may_hold_the_password_only(tmp_path: Path) -> None:
     path = write(tmp_path, 'password = "pw"')
     endpoint = TargetSpec.resolve("redis://ana@cache", target_file=path, environ={}).endpoint
     assert endpoint is not None
@@ -70,14 +70,14 @@ def test_a_target_file_may_hold_the_password_only(tmp_path: Path):
 
 @pytest.mark.parametrize("text", ['password = "pw"', 'url = "redis://ana:pw@cache"'])
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610])
-def test_a_password_that_others_may_read_is_refused(tmp_path: Path, text: str, mode: int):
+def test_a_password_that_others_may_read_is_refused(tmp_path: Path, text: str, mode: int) -> None:
     path = write(tmp_path, text, mode)
     with pytest.raises(TargetFileError, match="chmod 600") as caught:
         TargetSpec.resolve(target_file=path, environ={"KRYONIX_TARGET": "redis://cache"})
     assert "pw" not in str(caught.value).replace(str(path), "")
 
 
-def test_a_file_without_a_password_may_be_open(tmp_path: Path):
+def test_a_file_without_a_password_may_be_open(tmp_path: Path) -> None:
     path = write(tmp_path, 'url = "redis://ana@cache"', 0o644)
     assert TargetSpec.resolve(target_file=path, environ={}).endpoint
 
@@ -92,36 +92,36 @@ def test_a_file_without_a_password_may_be_open(tmp_path: Path):
         ('[url]\nx = "y"', "text in quotes"),
     ],
 )
-def test_a_malformed_target_file_is_refused(tmp_path: Path, text: str, reason: str):
+def test_a_malformed_target_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(TargetFileError, match=reason) as caught:
         TargetSpec.resolve(target_file=write(tmp_path, text), environ={})
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_missing_target_file_is_named(tmp_path: Path):
+def test_a_missing_target_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TargetFileError, match=r"none\.toml.*No such file"):
         TargetSpec.resolve(target_file=tmp_path / "none.toml", environ={})
 
 
-def test_two_targets_are_refused(tmp_path: Path):
+def test_two_targets_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, 'url = "redis://cache"')
     with pytest.raises(TargetSpecError, match="both"):
         TargetSpec.resolve("redis://other", target_file=path, environ={})
 
 
-def test_a_target_file_does_not_go_with_a_server_that_is_started(tmp_path: Path):
+def test_a_target_file_does_not_go_with_a_server_that_is_started(tmp_path: Path) -> None:
     path = write(tmp_path, 'password = "pw"')
     with pytest.raises(TargetSpecError, match="embedded"):
         TargetSpec.resolve("embedded", target_file=path, environ={})
 
 
 @pytest.mark.parametrize("text", ["dockr", "cache:6379", "ana:hunter2@cache", "Docker"])
-def test_what_is_no_target_is_refused_and_not_repeated(text: str):
+def test_what_is_no_target_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(TargetSpecError) as caught:
         TargetSpec.resolve(text, environ={})
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_malformed_url_is_refused():
+def test_a_malformed_url_is_refused() -> None:
     with pytest.raises(UrlInvalidError):
         TargetSpec.resolve("redis://:1", environ={})
