@@ -114,6 +114,17 @@ def footprint_of(journal: Journal, before: Look, after: Look) -> Footprint:
     )
 
 
+def harm_of(trace: Footprint) -> str:
+    """Return what the run did to the target that it must never do; '' for a clean footprint."""
+    if trace.foreign_keys_written:
+        return f"the run wrote {trace.foreign_keys_written} foreign keys"
+    if trace.keys_left:
+        return f"the run left {trace.keys_left} keys of its own; they expire, or `runs clean`"
+    if trace.digest == "differs":
+        return "foreign keys of the target changed though no other client wrote"
+    return ""
+
+
 def _writes_of(by_name: Mapping[str, int]) -> int:
     total = 0
     for name, times in by_name.items():

@@ -30,6 +30,7 @@ from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.docker import DEFAULT_IMAGE
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.fixtures.targets.target import Target, open_target
+from kryonix_cache.reports.lines import Check, Outcome
 from kryonix_cache.reports.record import RecordWriter
 from kryonix_cache.reports.redaction import Redactor
 from kryonix_cache.reports.rendering import STEP_SUMMARY, append_step_summary, write_reports
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.run import RunPlan
     from kryonix_cache.reference_impl.connection import Pools
-    from kryonix_cache.reports.lines import Check
 
 CLIENT_PREFIX = "kryonix"
 
@@ -246,15 +246,28 @@ class RunSession:
         self._remove_own_keys()
         with self.observing("footprint") as clients:
             after = footprint.look(clients, self.databases, self.plan.tenants.owns)
+        trace = footprint.footprint_of(self._journals["target"], self._before, after)
+        if harm := footprint.harm_of(trace):
+            self.record(self._error_of_the_run(harm))
         record = self._writer.finish(
             finished=now(),
             seconds=round(time.monotonic() - self._started, 3),
-            footprint=footprint.footprint_of(self._journals["target"], self._before, after),
+            footprint=trace,
         )
         write_reports(self._writer.path, self.plan.folder)
         if os.environ.get(STEP_SUMMARY):
             append_step_summary(record, Path(os.environ[STEP_SUMMARY]))
         return record.footer.exit_code
+
+    def _error_of_the_run(self, reason: str) -> Check:
+        """Return the check that keeps a run which did harm from being green."""
+        return Check(
+            requirement=self.plan.scope[0],
+            test="footprint",
+            outcome=Outcome.ERROR,
+            reason=reason,
+            reproduce=self.reproduce(self.plan.scope[0]),
+        )
 
     def _remove_own_keys(self) -> None:
         with self.clients_of(self.target, "clean-up") as pools:
