@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+
 from kryonix_cache.reference_impl.contract.assembly import assemble
 from kryonix_cache.reference_impl.contract.positions import line_of
 from kryonix_cache.reference_impl.contract.rules import broken_rules
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
+
     from kryonix_cache.reference_impl.contract.contract import Contract
 
 DEFAULT_FILE = "kryonix.toml"

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from kryonix_cache.reference_impl.contract.field_rules import Rule
 
-# What a run of the suite calls its tenants: the prefix, the run, a name.
-_RUN_TENANT = "0a1b2c3d-a"
+# What follows the prefix in the tenant ids of a run: the run, and a name.
+_RUN_TENANT = "20260131t120000-0a1b2c-a"
 _VALUE_OF_UNIT = {
     "count": re.compile(r"-?[0-9]{1,18}"),
     "seconds": re.compile(r"[0-9]{1,18}"),
