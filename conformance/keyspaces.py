@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.judging.keyspace import audit_keyspace
+from kryonix_cache.reference_impl.scan import impact_of
 from kryonix_cache.reference_impl.seeding import Seeder, SyntheticPlan, synthetic_tenant_ids
 
 if TYPE_CHECKING:
@@ -31,7 +32,12 @@ def judged_keyspace(session: RunSession) -> Mapping[str, Judgement]:
     if session.target.live:
         with session.observing(PURPOSE) as clients:
             audit = audit_keyspace(
-                clients, plan.contract, run=plan.request.run, databases=session.databases
+                clients,
+                plan.contract,
+                reading=plan.request.fields,
+                max_impact=impact_of(plan.request.max_impact),
+                run=plan.request.run,
+                databases=session.databases,
             )
             return audit.judgements
     server = session.bench_server(PURPOSE)

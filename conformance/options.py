@@ -24,6 +24,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--kryonix-grant", action="append", default=[], help="POWER=HOST:PORT/DB")
     group.addoption("--kryonix-config-file", type=Path, help="The target's configuration file")
     group.addoption("--kryonix-allow-replica", action="store_true", help="Accept a replica")
+    group.addoption("--kryonix-fields", default="sample", help="all, sample or none")
+    group.addoption("--kryonix-max-impact", default="high", help="low, medium, high or a share")
     group.addoption("--kryonix-out", type=Path, default=RUNS, help="Where run folders go")
     group.addoption("--kryonix-seed", type=int, default=0, help="Seed of generated data")
     group.addoption("--kryonix-run", default=None, help="Id of the run")
@@ -45,6 +47,8 @@ def request_of(config: pytest.Config) -> RunRequest:
         config_file=option("--kryonix-config-file"),
         redis_image=option("--kryonix-redis-image"),
         replica_allowed=option("--kryonix-allow-replica"),
+        fields=option("--kryonix-fields"),
+        max_impact=option("--kryonix-max-impact"),
         out=option("--kryonix-out"),
         seed=option("--kryonix-seed"),
         run=option("--kryonix-run") or new_run_id(),

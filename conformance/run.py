@@ -15,8 +15,10 @@ from kryonix_cache.conformance.registry import Registry, load_registry
 from kryonix_cache.conformance.waivers import load_waivers
 from kryonix_cache.fixtures.reference import REFERENCE
 from kryonix_cache.reference_impl.contract import Contract, Profile, load_contract
+from kryonix_cache.reference_impl.scan import impact_of
 
 if TYPE_CHECKING:
+    from kryonix_cache.conformance.judging.sampling import Reading
     from kryonix_cache.reports.lines import Waiver
 
 RUN_ID = r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}"
@@ -74,6 +76,8 @@ class RunRequest:
     config_file: Path | None = None
     redis_image: str | None = None
     replica_allowed: bool = False
+    fields: Reading = "sample"
+    max_impact: str = "high"
     out: Path = RUNS
     seed: int = 0
     run: str = field(default_factory=new_run_id)
@@ -104,6 +108,7 @@ class RunPlan:
 
 def plan_run(request: RunRequest) -> RunPlan:
     """Look everything up; raise a KryonixError for whatever is wrong, before anything starts."""
+    impact_of(request.max_impact)
     if not re.fullmatch(RUN_ID, request.run):
         raise UsageError(f"{request.run!r} is no run id, as 20260131t120000-0a1b2c.")
     unacceptable = set(request.accept) - {"partial"}

@@ -23,6 +23,8 @@ from kryonix_cache.reports.terminal import render_terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kryonix_cache.conformance.judging.sampling import Reading
+
 _PYTEST_INTERNAL = {2, 3, 4}
 INTERNAL_ERROR = 3
 
@@ -78,6 +80,20 @@ INTERNAL_ERROR = 3
     help="The target's configuration file, to compare with.",
 )
 @click.option("--redis-image", metavar="IMAGE", help="Image of the docker target.")
+@click.option(
+    "--fields",
+    type=click.Choice(["all", "sample", "none"]),
+    default="sample",
+    show_default=True,
+    help="Whose values to read on a live target.",
+)
+@click.option(
+    "--max-impact",
+    default="high",
+    show_default=True,
+    metavar="SHARE",
+    help="low, medium, high, or the share of time in which a scan may keep the target busy.",
+)
 @click.option("--allow-replica", is_flag=True, help="Accept a target that is a replica.")
 @click.option(
     "--out",
@@ -108,6 +124,8 @@ def conformance(
     grants: tuple[str, ...],
     config_file: Path | None,
     redis_image: str | None,
+    fields: Reading,
+    max_impact: str,
     allow_replica: bool,
     out: Path,
     seed: int,
@@ -133,6 +151,8 @@ def conformance(
         config_file=config_file,
         redis_image=redis_image,
         replica_allowed=allow_replica,
+        fields=fields,
+        max_impact=max_impact,
         out=out,
         seed=seed,
         run=new_run_id(),
@@ -210,6 +230,8 @@ def _options(request: RunRequest) -> Iterator[str]:
         yield f"--kryonix-redis-image={request.redis_image}"
     if request.replica_allowed:
         yield "--kryonix-allow-replica"
+    yield f"--kryonix-fields={request.fields}"
+    yield f"--kryonix-max-impact={request.max_impact}"
     yield f"--kryonix-profile={request.profile}"
     yield f"--kryonix-system={request.system}"
     yield f"--kryonix-out={request.out.absolute()}"
