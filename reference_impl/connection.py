@@ -27,6 +27,7 @@ from redis.connection import (
 from redis.retry import Retry
 
 from kryonix_cache.reference_impl.bulk import KeyTemplate, Reply
+from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.endpoint import Endpoint
 from kryonix_cache.reference_impl.errors import DatabaseSwitchError, UncheckedBytesError
 from kryonix_cache.reference_impl.forbidden import FORBIDDEN, Command, refuse_forbidden
@@ -47,12 +48,6 @@ __all__ = [
     "bulk",
     "connect",
 ]
-
-USER_TIMEOUT_MS = 30_000
-"""TCP_USER_TIMEOUT of every client connection (E02)."""
-
-KEEPALIVE_SECONDS = 60
-"""Idle seconds before the first keep-alive probe."""
 
 _CHUNK = 1 << 16
 # RESP2 needs no HELLO, which an ACL of Redis 6.2 may deny, works behind every proxy, and
@@ -403,10 +398,13 @@ def _transport(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _tcp_options() -> dict[int, int]:
+    rule = default_contract().client
     # macOS has no TCP_USER_TIMEOUT and calls the idle time TCP_KEEPALIVE.
     wanted = {
-        "TCP_USER_TIMEOUT": USER_TIMEOUT_MS,
-        "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE": KEEPALIVE_SECONDS,
+        "TCP_USER_TIMEOUT": rule.tcp_user_timeout_ms,
+        "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE": (
+            rule.tcp_keepalive_s
+        ),
     }
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
