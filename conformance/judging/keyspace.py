@@ -16,7 +16,7 @@ from kryonix_cache.conformance.judging.reading import read_values
 from kryonix_cache.conformance.judging.references import REFERENCES, References
 from kryonix_cache.conformance.judging.sampling import sample_of
 from kryonix_cache.conformance.judging.tally import KeyAt, Tally
-from kryonix_cache.reference_impl.scan import count_keys, reader, scan, told
+from kryonix_cache.reference_impl.scan import PIPELINE_KEYS, count_keys, reader, scan, told
 from kryonix_cache.reports.lines import Outcome
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.judging.sampling import Reading, Sample
     from kryonix_cache.reference_impl.contract import Contract
-    from kryonix_cache.reference_impl.scan import Clients
+    from kryonix_cache.reference_impl.scan import Clients, Reader
 
     Progress = Callable[[int, int], None]
 
@@ -113,22 +113,27 @@ class _Audit:
 
     def read(self, database: int, max_impact: float, done: Callable[[int], object]) -> None:
         client = self._clients[database]
-        with told(client, database), reader(client, untouched=True) as values:
+        values: list[KeyAt] = []
+        with told(client, database), reader(client, untouched=True) as connection:
             for batch in scan(self._clients, [database], max_impact=max_impact):
                 wanted, companied = self._names.judge(batch)
-                self._judge_values(read_values(values, wanted), len(wanted))
+                values += wanted
                 for at in companied:
                     self._references.note_companion(at)
-                self._references.settle()
+                if max(len(values), self._references.waiting) >= PIPELINE_KEYS:
+                    self._judge_values(connection, values)
+                    values.clear()
                 done(self._tally.seen["keys"])
+            self._judge_values(connection, values)
 
-    def _judge_values(self, values: Iterable[tuple[KeyAt, object]], wanted: int) -> None:
-        self._tally.seen["values"] += wanted
+    def _judge_values(self, connection: Reader, keys: Sequence[KeyAt]) -> None:
         there = 0
-        for at, value in values:
+        for at, value in read_values(connection, keys):
             there += 1
-            self._fields.judge(at, value)  # type: ignore[arg-type]
-        self._tally.seen["vanished"] += wanted - there
+            self._fields.judge(at, value)
+        self._tally.seen["values"] += len(keys)
+        self._tally.seen["vanished"] += len(keys) - there
+        self._references.settle()
 
     def concluded(self) -> KeyspaceAudit:
         self._names.conclude()

@@ -8,6 +8,7 @@ to is asked of the server at once, together with that of its whole batch, and fo
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from dataclasses import field as member
 from functools import partial
@@ -19,7 +20,7 @@ from kryonix_cache.reference_impl.errors import InvalidTenantIdError, KeyPartErr
 from kryonix_cache.reports.lines import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from kryonix_cache.conformance.judging.lookups import Lookups
     from kryonix_cache.conformance.judging.tally import KeyAt, Tally
@@ -30,7 +31,10 @@ REFERENCES = "keyspace.references"
 
 @dataclass(slots=True)
 class _Said:
-    """One value of a fact: its hash, who said it first in order, and how often it was said."""
+    """One value of a fact: its hash, who said it first in order, and how often it was said.
+
+    `other` is another value of the same fact of the same tenant, which should not be there.
+    """
 
     digest: int
     decides: bool
@@ -38,6 +42,7 @@ class _Said:
     key: bytes
     path: str
     times: int = 1
+    other: _Said | None = None
 
 
 @dataclass(slots=True)
@@ -58,8 +63,10 @@ class References:
         self._contract = contract
         self._tally = tally
         self._lookups = lookups
-        self._facts: dict[str, dict[str, list[_Said]]] = {}
-        self._unique: dict[str, dict[int, tuple[str, int, bytes]]] = {}
+        # By fact, then by the hash of the tenant.
+        self._facts: dict[str, dict[int, _Said]] = {}
+        # By field, then by the hash of the value: the key that holds it.
+        self._unique: dict[str, dict[int, bytes]] = {}
         self._keys: list[_Waiting] = []
         self._sets: list[_Waiting] = []
 
@@ -98,9 +105,14 @@ class References:
         )  # fmt: skip
         self._keys.append(_Waiting(database, key, report))
 
+    @property
+    def waiting(self) -> int:
+        """How many questions to the server `settle` would ask."""
+        return len(self._keys) + len(self._sets)
+
     def settle(self) -> None:
-        """Ask the server for everything that this batch refers to."""
-        self._tally.seen["references"] += len(self._keys) + len(self._sets)
+        """Ask the server for everything that was referred to since the last time."""
+        self._tally.seen["references"] += self.waiting
         missing = self._lookups.missing([(each.database, each.key) for each in self._keys])
         for waiting in self._keys:
             if (waiting.database, waiting.key) in missing:
@@ -117,42 +129,46 @@ class References:
     def conclude(self) -> None:
         """Judge the facts, now that every family has had its say."""
         for fact, by_tenant in self._facts.items():
-            for tenant, said in by_tenant.items():
-                if len(said) > 1:
-                    self._judge_fact(fact, tenant, said)
+            for said in by_tenant.values():
+                if said.other is not None:
+                    self._judge_fact(fact, said)
 
     def _note_fact(self, at: KeyAt, field: Field, tenant: str, digest: int, path: str) -> None:
         self._tally.seen["references"] += 1
         if field.fact:
-            said = self._facts.setdefault(field.fact, {}).setdefault(tenant, [])
-            _say(said, _Said(digest, field.unique, at.database, at.name, path))
+            new = _Said(digest, field.unique, at.database, at.name, sys.intern(path))
+            said = self._facts.setdefault(field.fact, {}).setdefault(hash(tenant), new)
+            if said is not new:
+                _add(said, new)
         if field.unique:
             self._judge_unique(at, field, tenant, digest, path)
 
-    def _judge_fact(self, fact: str, tenant: str, said: list[_Said]) -> None:
-        first, *others = sorted(said, key=lambda each: (not each.decides, each.database, each.key))
+    def _judge_fact(self, fact: str, said: _Said) -> None:
+        first, *others = sorted(
+            _values(said), key=lambda each: (not each.decides, each.database, each.key)
+        )
         for other in others:
             for _ in range(other.times):
                 self._tally.of(REFERENCES).offer(
-                    f"fact {fact}",
-                    b"%b %b" % (tenant.encode(), other.key),
-                    partial(_disagreement, fact, tenant, first, other),
+                    f"fact {fact}", other.key, partial(_disagreement, fact, first, other)
                 )
 
     def _judge_unique(self, at: KeyAt, field: Field, tenant: str, digest: int, path: str) -> None:
         known = self._unique.setdefault(f"{at.family.name} {field.name}", {})
-        holder = known.setdefault(digest, (tenant, at.database, at.name))
-        if holder[0] == tenant:
+        holder = known.setdefault(digest, at.name)
+        if holder is at.name:
             return
-        lower, upper = sorted([(at.database, at.name), holder[1:]])
-        if lower == (at.database, at.name):
-            known[digest] = (tenant, at.database, at.name)
+        parsed = self._contract.parse(at.database, holder)
+        if parsed is not None and parsed.tenant == tenant:
+            return
+        lower, upper = sorted([at.name, holder])
+        known[digest] = lower
         self._tally.of(REFERENCES).offer(
             f"unique {at.family.name} {field.name}",
-            upper[1],
+            upper,
             lambda: Finding(
-                where=place(*upper, path),
-                found=f"the same {field.name} as {place(*lower)}",
+                where=place(at.database, upper, path),
+                found=f"the same {field.name} as {place(at.database, lower)}",
                 wanted="a value that no other tenant has",
             ),
         )
@@ -223,22 +239,29 @@ class References:
         )  # fmt: skip
 
 
-def _say(said: list[_Said], new: _Said) -> None:
-    for each in said:
+def _values(said: _Said | None) -> Iterator[_Said]:
+    while said is not None:
+        yield said
+        said = said.other
+
+
+def _add(said: _Said, new: _Said) -> None:
+    """Add what one more field says, as one more time or as another value."""
+    for each in _values(said):
+        last = each
         if each.digest == new.digest:
             each.times += 1
             each.decides = each.decides or new.decides
             if (new.database, new.key) < (each.database, each.key):
                 each.database, each.key, each.path = new.database, new.key, new.path
             return
-    said.append(new)
+    last.other = new
 
 
-def _disagreement(fact: str, tenant: str, first: _Said, other: _Said) -> Finding:
+def _disagreement(fact: str, first: _Said, other: _Said) -> Finding:
     return Finding(
         where=place(other.database, other.key, other.path),
-        found=f"another {fact} of tenant {shown_value(tenant)} than "
-        + place(first.database, first.key, first.path),
+        found=f"another {fact} than {place(first.database, first.key, first.path)}",
         wanted="one value in all families of a tenant",
     )
 

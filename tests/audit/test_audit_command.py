@@ -71,7 +71,7 @@ def allow(pools: Pools, *rules: str) -> str:
 
 def test_json_on_standard_output_holds_all_results_and_nothing_else(
     server: ServerProcess, pools: Pools
-):
+) -> None:
     seed_clean(pools)
 
     process = audit("--target", url(server), "--json")
@@ -84,7 +84,7 @@ def test_json_on_standard_output_holds_all_results_and_nothing_else(
     assert document["profile"] == "production"
 
 
-def test_clean_data_is_conformant_over_the_keyspace(server: ServerProcess, pools: Pools):
+def test_clean_data_is_conformant_over_the_keyspace(server: ServerProcess, pools: Pools) -> None:
     seed_clean(pools)
 
     process = audit("--target", url(server), "--select", "keyspace,security.secrets-at-rest")
@@ -93,7 +93,7 @@ def test_clean_data_is_conformant_over_the_keyspace(server: ServerProcess, pools
     assert "Verdict: conformant, exit code 0" in process.stdout
 
 
-def test_the_sample_gives_its_golden_list(server: ServerProcess, pools: Pools):
+def test_the_sample_gives_its_golden_list(server: ServerProcess, pools: Pools) -> None:
     Seeder(pools).seed(SamplePlan())
 
     process = audit("--target", url(server), "--fields", "all", "--json")
@@ -109,7 +109,7 @@ def test_the_sample_gives_its_golden_list(server: ServerProcess, pools: Pools):
 
 def test_out_keeps_a_record_that_can_be_verified(
     server: ServerProcess, pools: Pools, tmp_path: Path
-):
+) -> None:
     seed_clean(pools)
 
     process = audit("--target", url(server), "--select", "keyspace", "--out", str(tmp_path))
@@ -126,7 +126,7 @@ def test_out_keeps_a_record_that_can_be_verified(
 
 def test_an_audit_works_for_a_read_only_user_and_changes_nothing(
     server: ServerProcess, pools: Pools
-):
+) -> None:
     Seeder(pools).seed(SamplePlan())
     # Expiry while the audit runs is no write of the audit.
     for database, key in [
@@ -148,7 +148,9 @@ def test_an_audit_works_for_a_read_only_user_and_changes_nothing(
     assert "errorstat_NOPERM" not in refused or refused["errorstat_NOPERM"]["count"] <= 3
 
 
-def test_a_user_without_config_get_leaves_the_directives_open(server: ServerProcess, pools: Pools):
+def test_a_user_without_config_get_leaves_the_directives_open(
+    server: ServerProcess, pools: Pools
+) -> None:
     seed_clean(pools)
     account = allow(pools, "~*", "+@all", "-config")
 
@@ -160,7 +162,7 @@ def test_a_user_without_config_get_leaves_the_directives_open(server: ServerProc
     assert "refuses CONFIG GET to this user" in found["config.maxmemory"]["reason"]
 
 
-def test_a_user_without_scan_gets_one_sentence(server: ServerProcess, pools: Pools):
+def test_a_user_without_scan_gets_one_sentence(server: ServerProcess, pools: Pools) -> None:
     account = allow(pools, "~*", "+@all", "-scan")
 
     process = audit("--target", url(server, account))
@@ -171,7 +173,7 @@ def test_a_user_without_scan_gets_one_sentence(server: ServerProcess, pools: Poo
     assert len(process.stderr.splitlines()) == 1
 
 
-def test_the_password_appears_nowhere(server: ServerProcess, pools: Pools, tmp_path: Path):
+def test_the_password_appears_nowhere(server: ServerProcess, pools: Pools, tmp_path: Path) -> None:
     seed_clean(pools)
     account = allow(pools, "~*", "&*", "+@all")
 
@@ -183,7 +185,9 @@ def test_the_password_appears_nowhere(server: ServerProcess, pools: Pools, tmp_p
         assert "sesame" not in text
 
 
-def test_account_and_target_may_come_from_the_environment(server: ServerProcess, pools: Pools):
+def test_account_and_target_may_come_from_the_environment(
+    server: ServerProcess, pools: Pools
+) -> None:
     seed_clean(pools)
     allow(pools, "~*", "&*", "+@all")
 
@@ -197,7 +201,9 @@ def test_account_and_target_may_come_from_the_environment(server: ServerProcess,
     assert process.returncode == 0, process.stderr
 
 
-def test_hostile_names_neither_break_nor_drive_the_output(server: ServerProcess, pools: Pools):
+def test_hostile_names_neither_break_nor_drive_the_output(
+    server: ServerProcess, pools: Pools
+) -> None:
     for name in HOSTILE:
         pools[0].set(name, "x")
 
@@ -213,7 +219,9 @@ def test_hostile_names_neither_break_nor_drive_the_output(server: ServerProcess,
     assert all(len(each["where"]) < 250 for each in result["evidence"])
 
 
-def test_binary_keys_and_values_are_findings_and_no_crash(server: ServerProcess, pools: Pools):
+def test_binary_keys_and_values_are_findings_and_no_crash(
+    server: ServerProcess, pools: Pools
+) -> None:
     seed_clean(pools)
     tenant = synthetic_tenant_ids(default_contract(), 3, 1)[0]
     pools[7].hset(f"branding:tenant:{tenant}", "app_name", b"\xff\xfe\x00")
@@ -225,14 +233,14 @@ def test_binary_keys_and_values_are_findings_and_no_crash(server: ServerProcess,
     assert found["keyspace.fields"]["evidence_total"] == 1
 
 
-def test_an_empty_server_is_never_conformant(server: ServerProcess):
+def test_an_empty_server_is_never_conformant(server: ServerProcess) -> None:
     process = audit("--target", url(server), "--select", "keyspace", "--json")
 
     assert process.returncode == 11
     assert "kryonix-cache seed" in results(process)["keyspace.type"]["reason"]
 
 
-def test_a_server_with_fewer_databases_is_judged_on_those_it_has():
+def test_a_server_with_fewer_databases_is_judged_on_those_it_has() -> None:
     with new_server(databases="4") as server, Pools(server.endpoint) as pools:
         pools[3].hset("metrics:tenant:acme", "mobile_users", "1")
         found = results(audit("--target", url(server), "--json"))
@@ -242,7 +250,7 @@ def test_a_server_with_fewer_databases_is_judged_on_those_it_has():
     assert unused == [f"db {number}" for number in range(16) if number != 3]
 
 
-def test_keys_beyond_the_contracts_databases_are_found():
+def test_keys_beyond_the_contracts_databases_are_found() -> None:
     with new_server(databases="20") as server, Pools(server.endpoint) as pools:
         seed_clean(pools)
         pools[17].set("stray", "x")
@@ -252,7 +260,7 @@ def test_keys_beyond_the_contracts_databases_are_found():
     assert finding["where"] == "db 17 key 'stray'"
 
 
-def test_default_redis_in_production_names_each_directive_and_how_to_mend_it():
+def test_default_redis_in_production_names_each_directive_and_how_to_mend_it() -> None:
     with new_server() as server:
         found = results(audit("--target", url(server), "--select", "config", "--json"))
 
@@ -281,7 +289,7 @@ def test_default_redis_in_production_names_each_directive_and_how_to_mend_it():
 )
 def test_wrong_usage_is_one_sentence_and_exit_4(
     server: ServerProcess, arguments: tuple[str, ...], sentence: str
-):
+) -> None:
     process = audit("--target", url(server), *arguments)
 
     assert process.returncode == 4
@@ -298,7 +306,7 @@ def test_wrong_usage_is_one_sentence_and_exit_4(
         ("embedded", "An audit needs a server that holds data"),
     ],
 )
-def test_a_wrong_target_is_one_sentence_and_exit_4(target: str, sentence: str):
+def test_a_wrong_target_is_one_sentence_and_exit_4(target: str, sentence: str) -> None:
     process = audit("--target", target)
 
     assert process.returncode == 4

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 TENANTS = [f"tenant-{number}".encode() for number in range(10_000)]
 
 
-def test_a_small_keyspace_is_read_whole():
+def test_a_small_keyspace_is_read_whole() -> None:
     assert sample_of("sample", 20_000).is_whole
     assert not sample_of("sample", 20_001).is_whole
     assert sample_of("all", 10**9).is_whole
 
 
-def test_the_share_of_tenants_is_that_of_the_values_to_be_read():
+def test_the_share_of_tenants_is_that_of_the_values_to_be_read() -> None:
     sample = sample_of("sample", 200_000)
 
     chosen = sum(map(sample.wants_tenant, TENANTS))
@@ -33,7 +33,7 @@ def test_the_share_of_tenants_is_that_of_the_values_to_be_read():
     assert 900 < chosen < 1100
 
 
-def test_a_larger_keyspace_reads_fewer_of_the_same_tenants():
+def test_a_larger_keyspace_reads_fewer_of_the_same_tenants() -> None:
     some, fewer = sample_of("sample", 100_000), sample_of("sample", 1_000_000)
 
     assert {t for t in TENANTS if fewer.wants_tenant(t)} < {
@@ -41,7 +41,7 @@ def test_a_larger_keyspace_reads_fewer_of_the_same_tenants():
     }
 
 
-def test_lasting_keys_of_the_system_are_always_read_and_codes_sampled():
+def test_lasting_keys_of_the_system_are_always_read_and_codes_sampled() -> None:
     contract, sample = default_contract(), sample_of("sample", 2_000_000)
     codes = [b"verify:phone:+55%09d" % number for number in range(10_000)]
 
@@ -52,7 +52,7 @@ def test_lasting_keys_of_the_system_are_always_read_and_codes_sampled():
 
 def test_a_sample_is_whole_tenants_and_the_reason_says_that_it_is_one(
     pools: Pools, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(sampling, "SAMPLED_VALUES", 300)
     contract = default_contract()
     ids = synthetic_tenant_ids(contract, 100, 1)

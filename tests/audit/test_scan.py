@@ -30,6 +30,11 @@ def fill(pools: Pools, database: int, keys: int = KEYS) -> None:
     pools[database].mset({f"key:{number}": "value" for number in range(keys)})
 
 
+def read_all(pools: Pools) -> None:
+    count_keys(pools, [0])
+    list(scan(pools, [0]))
+
+
 def user(server: ServerProcess, *rules: str) -> Endpoint:
     """Make a user with these rules and return the endpoint with its account."""
     with Pools(server.endpoint) as pools:
@@ -47,7 +52,7 @@ class PlainClients:
         return redis.Redis(self._endpoint.host, self._endpoint.port, database)
 
 
-def test_every_key_comes_with_type_expiry_and_size(pools: Pools):
+def test_every_key_comes_with_type_expiry_and_size(pools: Pools) -> None:
     fill(pools, 0)
     pools[0].expire("key:7", 100)
     pools[15].hset("hash", mapping={"a": "1"})
@@ -63,7 +68,7 @@ def test_every_key_comes_with_type_expiry_and_size(pools: Pools):
     assert rows[15, b"hash"][0] == b"hash"
 
 
-def test_clients_of_another_make_give_the_same_rows(server: ServerProcess, pools: Pools):
+def test_clients_of_another_make_give_the_same_rows(server: ServerProcess, pools: Pools) -> None:
     fill(pools, 3)
     pools[3].rpush("list", "a")
 
@@ -73,7 +78,7 @@ def test_clients_of_another_make_give_the_same_rows(server: ServerProcess, pools
     assert plain == bulk
 
 
-def test_without_sizes_memory_usage_is_not_sent(pools: Pools):
+def test_without_sizes_memory_usage_is_not_sent(pools: Pools) -> None:
     fill(pools, 0)
     pools[0].config_resetstat()
 
@@ -83,7 +88,7 @@ def test_without_sizes_memory_usage_is_not_sent(pools: Pools):
     assert not [name for name in pools[0].info("commandstats") if "memory" in name]
 
 
-def test_keys_is_never_sent(pools: Pools):
+def test_keys_is_never_sent(pools: Pools) -> None:
     fill(pools, 0)
     pools[0].config_resetstat()
 
@@ -94,7 +99,7 @@ def test_keys_is_never_sent(pools: Pools):
     assert "scan" in sent
 
 
-def test_keys_that_vanish_are_counted_and_not_judged(pools: Pools):
+def test_keys_that_vanish_are_counted_and_not_judged(pools: Pools) -> None:
     fill(pools, 0)
     seen, vanished = 0, 0
     for batch in scan(pools, [0]):
@@ -107,7 +112,7 @@ def test_keys_that_vanish_are_counted_and_not_judged(pools: Pools):
     assert seen < KEYS
 
 
-def test_an_expired_key_is_a_vanished_key(pools: Pools):
+def test_an_expired_key_is_a_vanished_key(pools: Pools) -> None:
     pools[0].execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
     pools[0].set("gone", "x", px=1)
     deadline = time.monotonic() + 5
@@ -118,7 +123,7 @@ def test_an_expired_key_is_a_vanished_key(pools: Pools):
     assert rows == []
 
 
-def test_a_pass_that_is_left_early_spoils_no_connection(pools: Pools):
+def test_a_pass_that_is_left_early_spoils_no_connection(pools: Pools) -> None:
     fill(pools, 0)
     for batch in scan(pools, [0]):
         assert batch.rows
@@ -127,7 +132,7 @@ def test_a_pass_that_is_left_early_spoils_no_connection(pools: Pools):
     assert pools[0].get("key:1") == b"value"
 
 
-def test_pacing_keeps_the_server_idle_most_of_the_time(pools: Pools):
+def test_pacing_keeps_the_server_idle_most_of_the_time(pools: Pools) -> None:
     fill(pools, 0)
     started = time.perf_counter()
     list(scan(pools, [0]))
@@ -140,52 +145,56 @@ def test_pacing_keeps_the_server_idle_most_of_the_time(pools: Pools):
 
 
 @pytest.mark.parametrize(("text", "share"), [("low", 0.1), ("high", 1.0), ("0.25", 0.25)])
-def test_an_impact_is_a_word_or_a_share(text: str, share: float):
+def test_an_impact_is_a_word_or_a_share(text: str, share: float) -> None:
     assert impact_of(text) == share
 
 
 @pytest.mark.parametrize("text", ["0", "1.5", "-1", "nan", "much", ""])
-def test_an_impact_that_is_no_share_is_refused(text: str):
+def test_an_impact_that_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(ImpactInvalidError, match="low, medium, high"):
         impact_of(text)
 
 
 @pytest.mark.parametrize("command", ["SCAN", "TYPE", "PTTL", "MEMORY USAGE", "DBSIZE"])
-def test_a_command_that_the_user_may_not_run_is_named(server: ServerProcess, command: str):
+def test_a_command_that_the_user_may_not_run_is_named(server: ServerProcess, command: str) -> None:
     denied = "-" + command.lower().replace(" ", "|")
     endpoint = user(server, "~*", "+@all", denied)
     with Pools(server.endpoint) as pools:
         fill(pools, 0, 10)
     with Pools(endpoint) as pools, pytest.raises(ReadDeniedError, match=command) as error:
-        count_keys(pools, [0])
-        list(scan(pools, [0]))
+        read_all(pools)
 
     assert error.value.command == command
     assert error.value.exit_code == 4
 
 
-def test_keys_that_the_user_may_not_read_are_no_silent_gap(server: ServerProcess):
+def test_keys_that_the_user_may_not_read_are_no_silent_gap(server: ServerProcess) -> None:
     with Pools(server.endpoint) as pools:
         fill(pools, 0, 10)
     with Pools(user(server, "~tenant:*", "+@all")) as pools, pytest.raises(ReadDeniedError):
         list(scan(pools, [0]))
 
 
-def test_a_database_that_is_not_there_is_named(pools: Pools):
+def test_a_database_that_is_not_there_is_named(pools: Pools) -> None:
     with pytest.raises(DatabaseUnavailableError, match="Database 99"):
         list(scan(pools, [99]))
 
 
-def test_a_server_that_dies_in_the_middle_is_a_lost_target(server: ServerProcess, pools: Pools):
+def test_a_server_that_dies_in_the_middle_is_a_lost_target(
+    server: ServerProcess, pools: Pools
+) -> None:
     fill(pools, 0, 20_000)
+    batches = scan(pools, [0])
+    next(batches)
+    server.kill()
+
     with pytest.raises(ScanLostError, match="was lost while database 0 was read") as error:
-        for _ in scan(pools, [0]):
-            server.kill()
+        list(batches)
 
     assert error.value.exit_code == 12
 
 
-def test_reading_leaves_access_clocks_alone_where_the_server_can(pools: Pools):
+def test_reading_leaves_access_clocks_alone_where_the_server_can(pools: Pools) -> None:
     pools[0].config_set("maxmemory-policy", "allkeys-lfu")
     pools[0].set("key", "x")
     before = pools[0].object("FREQ", "key")

@@ -26,13 +26,13 @@ def audited(pools: Pools) -> Mapping[str, Judgement]:
     return audit_keyspace(pools, default_contract(), reading="all").judgements
 
 
-def test_the_seeded_sample_gives_its_golden_list(empty_pools: Pools):
+def test_the_seeded_sample_gives_its_golden_list(empty_pools: Pools) -> None:
     Seeder(empty_pools).seed(SamplePlan())
 
     assert golden_differences(audited(empty_pools), "sample") == ()
 
 
-def test_what_the_specifications_commands_leave_gives_its_golden_list(empty_pools: Pools):
+def test_what_the_specifications_commands_leave_gives_its_golden_list(empty_pools: Pools) -> None:
     """Its three ZADD fail (E07), and the sample without those keys is what they leave."""
     Seeder(empty_pools).seed(SamplePlan())
     assert empty_pools[3].delete(*TIMELINES) == len(TIMELINES)
@@ -40,7 +40,7 @@ def test_what_the_specifications_commands_leave_gives_its_golden_list(empty_pool
     assert golden_differences(audited(empty_pools), "commands") == ()
 
 
-def test_a_finding_too_much_and_one_too_few_are_differences(empty_pools: Pools):
+def test_a_finding_too_much_and_one_too_few_are_differences(empty_pools: Pools) -> None:
     Seeder(empty_pools).seed(SamplePlan())
     empty_pools[3].set("stranger", "x")
     empty_pools[9].delete("websocket:events:performance")
@@ -53,7 +53,7 @@ def test_a_finding_too_much_and_one_too_few_are_differences(empty_pools: Pools):
     ]
 
 
-def test_the_two_lists_differ_by_the_timelines_alone():
+def test_the_two_lists_differ_by_the_timelines_alone() -> None:
     differing = golden_list("sample") ^ golden_list("commands")
 
     assert {each.erratum for each in differing} == {"E07", "E33"}

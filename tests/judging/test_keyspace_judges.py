@@ -14,7 +14,7 @@ from kryonix_cache.conformance.judging.keyspace import OF_VALUES, WITNESSES, aud
 from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reports.lines import EVIDENCE_LIMIT, Outcome
-from tests.judging.faults import A, B, FAULTS, SHARED_PACKAGE, Fault, places, planted
+from tests.judging.faults import FAULTS, SHARED_PACKAGE, A, B, Fault, places, planted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def judgements(pools: Pools) -> Mapping[str, Judgement]:
     return audit_keyspace(pools, default_contract(), reading="all").judgements
 
 
-def test_clean_data_passes_each_requirement_with_its_witness(clean_pools: Pools):
+def test_clean_data_passes_each_requirement_with_its_witness(clean_pools: Pools) -> None:
     registry = load_registry()
 
     for requirement, judgement in judgements(clean_pools).items():
@@ -37,7 +37,7 @@ def test_clean_data_passes_each_requirement_with_its_witness(clean_pools: Pools)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_is_found_and_nothing_else(clean_pools: Pools, fault: Fault):
+def test_a_fault_is_found_and_nothing_else(clean_pools: Pools, fault: Fault) -> None:
     renamed = [word for command in fault.commands if command[0] == "RENAME" for word in command[2:]]
     with planted(clean_pools, fault):
         found = judgements(clean_pools)
@@ -51,13 +51,13 @@ def test_a_fault_is_found_and_nothing_else(clean_pools: Pools, fault: Fault):
         assert judgement.total == len(judgement.findings)
 
 
-def test_each_requirement_of_the_keyspace_has_a_fault():
+def test_each_requirement_of_the_keyspace_has_a_fault() -> None:
     found = {finding.requirement for fault in FAULTS for finding in fault.findings()}
 
     assert WITNESSES.keys() - found == {"keyspace.templates"}
 
 
-def test_missing_templates_are_named(clean_pools: Pools):
+def test_missing_templates_are_named(clean_pools: Pools) -> None:
     contract = default_contract()
     names = [
         (database, key)
@@ -72,7 +72,7 @@ def test_missing_templates_are_named(clean_pools: Pools):
     assert [finding.found for finding in judgement.findings] == ["no session template"]
 
 
-def test_a_value_that_two_tenants_hold_is_found_once(clean_pools: Pools):
+def test_a_value_that_two_tenants_hold_is_found_once(clean_pools: Pools) -> None:
     other = dataclasses.replace(SHARED_PACKAGE, tenant=B)
     with planted(clean_pools, SHARED_PACKAGE), planted(clean_pools, other):
         judgement = judgements(clean_pools)["keyspace.references"]
@@ -82,7 +82,7 @@ def test_a_value_that_two_tenants_hold_is_found_once(clean_pools: Pools):
     assert f"mobile_app:tenant:{A}" in finding.found
 
 
-def test_a_plain_secret_and_its_digest_are_the_same_fact(clean_pools: Pools):
+def test_a_plain_secret_and_its_digest_are_the_same_fact(clean_pools: Pools) -> None:
     """A session may hold the digest of the key that the registration holds in clear."""
     plain = "sk_live_0123456789abcdef"
     digest = "sha256:" + hashlib.sha256(plain.encode()).hexdigest()
@@ -101,7 +101,7 @@ def test_a_plain_secret_and_its_digest_are_the_same_fact(clean_pools: Pools):
     assert found["security.secrets-at-rest"].total == 1
 
 
-def test_no_secret_stands_in_any_finding(clean_pools: Pools):
+def test_no_secret_stands_in_any_finding(clean_pools: Pools) -> None:
     secret = "hunter2 with spaces"
     faults = (
         Fault("plain", (("HSET", "KEY", "api_key", secret),), (), family="sdk-registration"),
@@ -119,7 +119,7 @@ def test_no_secret_stands_in_any_finding(clean_pools: Pools):
     assert "hunter2" not in repr(found)
 
 
-def test_the_tenants_of_a_run_may_have_expiring_keys_in_every_family(clean_pools: Pools):
+def test_the_tenants_of_a_run_may_have_expiring_keys_in_every_family(clean_pools: Pools) -> None:
     tenant = "ct-20260131t120000-0a1b2c-a"
     key = f"websocket:channels:tenant:{tenant}".encode()
     fault = Fault("run", (("SADD", "KEY", "a"), ("EXPIRE", "KEY", 60)), (), database=11, key=key)
@@ -134,14 +134,14 @@ def test_the_tenants_of_a_run_may_have_expiring_keys_in_every_family(clean_pools
     assert foreign["keyspace.ttl"].total == 1
 
 
-def test_an_empty_keyspace_is_inconclusive_and_says_what_to_do(empty_pools: Pools):
+def test_an_empty_keyspace_is_inconclusive_and_says_what_to_do(empty_pools: Pools) -> None:
     for judgement in judgements(empty_pools).values():
         assert judgement.outcome is Outcome.INCONCLUSIVE
         assert "kryonix-cache seed" in judgement.reason
         assert not any(judgement.observations.values())
 
 
-def test_without_values_their_requirements_are_skipped_and_never_passed(clean_pools: Pools):
+def test_without_values_their_requirements_are_skipped_and_never_passed(clean_pools: Pools) -> None:
     audit = audit_keyspace(clean_pools, default_contract(), reading="none")
 
     assert audit.values_read == 0
@@ -150,7 +150,7 @@ def test_without_values_their_requirements_are_skipped_and_never_passed(clean_po
         assert judgement.outcome is expected, requirement
 
 
-def test_a_value_above_the_limit_is_not_read_and_the_reason_says_so(clean_pools: Pools):
+def test_a_value_above_the_limit_is_not_read_and_the_reason_says_so(clean_pools: Pools) -> None:
     fault = Fault(
         "big",
         (("SETRANGE", "KEY", 1_100_000, "x"), ("EXPIRE", "KEY", 1000)),
@@ -165,7 +165,7 @@ def test_a_value_above_the_limit_is_not_read_and_the_reason_says_so(clean_pools:
     assert "1 values above 1 MiB were not read" in audit.judgements["keyspace.fields"].reason
 
 
-def test_many_findings_are_counted_exactly_and_shown_in_part(empty_pools: Pools):
+def test_many_findings_are_counted_exactly_and_shown_in_part(empty_pools: Pools) -> None:
     empty_pools[0].mset({f"stranger:{number}": "x" for number in range(1000)})
     first = judgements(empty_pools)["keyspace.known-families"]
     second = judgements(empty_pools)["keyspace.known-families"]

@@ -84,7 +84,9 @@ def good_facts(good: ServerProcess) -> DeploymentFacts:
     return facts_of(good.endpoint, good.folder / "redis.conf")
 
 
-def test_a_server_as_the_profile_wants_it_passes_with_its_witnesses(good_facts: DeploymentFacts):
+def test_a_server_as_the_profile_wants_it_passes_with_its_witnesses(
+    good_facts: DeploymentFacts,
+) -> None:
     registry = load_registry()
     # Neither of the suite's servers has a certificate here, and that is found.
     passing = [name for name in server_judges(CONTRACT) if name != "security.tls"]
@@ -97,7 +99,9 @@ def test_a_server_as_the_profile_wants_it_passes_with_its_witnesses(good_facts: 
 
 
 @pytest.mark.parametrize("name", DEVIATING)
-def test_a_directive_that_differs_is_named_with_both_values(good_facts: DeploymentFacts, name: str):
+def test_a_directive_that_differs_is_named_with_both_values(
+    good_facts: DeploymentFacts, name: str
+) -> None:
     directive = next(d for d in CONTRACT.profile("staging").directives if d.name == name)
     wrong = dataclasses.replace(
         good_facts, directives={**good_facts.directives, name: DEVIATING[name]}
@@ -117,7 +121,7 @@ def test_a_directive_that_differs_is_named_with_both_values(good_facts: Deployme
 
 def test_default_settings_differ_from_production_in_exactly_these_directives(
     fresh: ServerProcess,
-):
+) -> None:
     """What a fresh server lacks is what the contract asks and the server does not do anyway."""
     facts = facts_of(fresh.endpoint)
     # Durations and limits that the server's own defaults already keep are no findings.
@@ -132,7 +136,7 @@ def test_default_settings_differ_from_production_in_exactly_these_directives(
     assert named == {each.name for each in CONTRACT.profile("production").directives} - kept
 
 
-def test_the_built_in_values_are_those_of_the_server(fresh: ServerProcess):
+def test_the_built_in_values_are_those_of_the_server(fresh: ServerProcess) -> None:
     facts = facts_of(fresh.endpoint)
 
     for name, value in BUILT_IN.items():
@@ -141,7 +145,7 @@ def test_the_built_in_values_are_those_of_the_server(fresh: ServerProcess):
 
 
 @pytest.mark.parametrize("profile", ["production", "staging"])
-def test_a_limit_beyond_the_hosts_memory_fails(good_facts: DeploymentFacts, profile: str):
+def test_a_limit_beyond_the_hosts_memory_fails(good_facts: DeploymentFacts, profile: str) -> None:
     small = dataclasses.replace(
         good_facts,
         directives={**good_facts.directives, "maxmemory": str(16 << 30)},
@@ -154,7 +158,7 @@ def test_a_limit_beyond_the_hosts_memory_fails(good_facts: DeploymentFacts, prof
     assert finding.erratum == "E04"
 
 
-def test_an_unknown_host_memory_is_inconclusive(good_facts: DeploymentFacts):
+def test_an_unknown_host_memory_is_inconclusive(good_facts: DeploymentFacts) -> None:
     info = {k: v for k, v in good_facts.info.items() if k != "total_system_memory"}
 
     judgement = judge("config.maxmemory", dataclasses.replace(good_facts, info=info))
@@ -162,13 +166,13 @@ def test_an_unknown_host_memory_is_inconclusive(good_facts: DeploymentFacts):
     assert judgement.outcome is Outcome.INCONCLUSIVE
 
 
-def test_the_hardened_profile_wants_another_eviction_policy(good_facts: DeploymentFacts):
+def test_the_hardened_profile_wants_another_eviction_policy(good_facts: DeploymentFacts) -> None:
     (finding,) = judge("config.eviction-policy", good_facts, "hardened").findings
 
     assert (finding.found, finding.wanted) == ("allkeys-lru", "volatile-lru")
 
 
-def test_old_names_of_directives_are_known(good_facts: DeploymentFacts):
+def test_old_names_of_directives_are_known(good_facts: DeploymentFacts) -> None:
     """Redis 6.2 knows the ziplist names only (E03)."""
     renamed = {
         name.replace("listpack", "ziplist"): value for name, value in good_facts.directives.items()
@@ -182,7 +186,7 @@ def test_old_names_of_directives_are_known(good_facts: DeploymentFacts):
     assert "CONFIG SET hash-max-ziplist-value 128" in str(finding.remedy)
 
 
-def test_the_order_of_snapshots_does_not_matter(good_facts: DeploymentFacts):
+def test_the_order_of_snapshots_does_not_matter(good_facts: DeploymentFacts) -> None:
     turned = {**good_facts.directives, "save": "15 10000 60 1000 300 10"}
 
     judgement = judge("config.snapshots", dataclasses.replace(good_facts, directives=turned))
@@ -190,7 +194,9 @@ def test_the_order_of_snapshots_does_not_matter(good_facts: DeploymentFacts):
     assert judgement.outcome is Outcome.PASS
 
 
-def test_a_refused_config_get_leaves_every_directive_inconclusive(good_facts: DeploymentFacts):
+def test_a_refused_config_get_leaves_every_directive_inconclusive(
+    good_facts: DeploymentFacts,
+) -> None:
     blind = dataclasses.replace(
         good_facts, directives={}, refusals={"CONFIG GET": "NOPERM this user has no permissions"}
     )
@@ -203,7 +209,7 @@ def test_a_refused_config_get_leaves_every_directive_inconclusive(good_facts: De
 
 def test_a_server_without_a_configuration_file_loses_its_configuration(
     good_facts: DeploymentFacts,
-):
+) -> None:
     bare = dataclasses.replace(good_facts, info={**good_facts.info, "config_file": ""})
 
     (finding,) = judge("config.persisted", bare).findings
@@ -212,14 +218,14 @@ def test_a_server_without_a_configuration_file_loses_its_configuration(
     assert "lost at restart" in finding.found
 
 
-def test_without_the_file_at_hand_persistence_is_not_applicable(good: ServerProcess):
+def test_without_the_file_at_hand_persistence_is_not_applicable(good: ServerProcess) -> None:
     judgement = judge("config.persisted", facts_of(good.endpoint))
 
     assert judgement.outcome is Outcome.NOT_APPLICABLE
     assert "--config-file" in judgement.reason
 
 
-def test_a_change_that_was_not_written_to_the_file_is_found(good: ServerProcess):
+def test_a_change_that_was_not_written_to_the_file_is_found(good: ServerProcess) -> None:
     client = connect(good.endpoint)
     client.config_set("timeout", 299)
     try:
@@ -235,7 +241,7 @@ def test_a_change_that_was_not_written_to_the_file_is_found(good: ServerProcess)
 
 def test_a_directive_that_the_file_leaves_out_has_its_built_in_value(
     good: ServerProcess, tmp_path: Path
-):
+) -> None:
     """CONFIG REWRITE leaves out what has its default value."""
     lines = (good.folder / "redis.conf").read_text().splitlines()
     kept = [line for line in lines if not line.startswith(("appendfsync", "tcp-keepalive"))]
@@ -248,7 +254,9 @@ def test_a_directive_that_the_file_leaves_out_has_its_built_in_value(
     assert finding.found == "60 s now, 300 s after a restart"
 
 
-def test_an_included_file_that_is_not_seen_is_inconclusive(good: ServerProcess, tmp_path: Path):
+def test_an_included_file_that_is_not_seen_is_inconclusive(
+    good: ServerProcess, tmp_path: Path
+) -> None:
     file = tmp_path / "redis.conf"
     file.write_text("include /etc/redis/more.conf\ntimeout 300\n")
 
@@ -258,7 +266,9 @@ def test_an_included_file_that_is_not_seen_is_inconclusive(good: ServerProcess, 
     assert judgement.observations == {"directives": 1}
 
 
-def test_a_configuration_file_that_cannot_be_read_is_refused(good: ServerProcess, tmp_path: Path):
+def test_a_configuration_file_that_cannot_be_read_is_refused(
+    good: ServerProcess, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigFileError, match="cannot be read"):
         facts_of(good.endpoint, tmp_path / "nothing.conf")
 
@@ -275,7 +285,7 @@ def test_a_configuration_file_that_cannot_be_read_is_refused(good: ServerProcess
 )  # fmt: skip
 def test_a_server_that_is_unfit_fails_ping(
     good_facts: DeploymentFacts, info: dict[str, str], where: str
-):
+) -> None:
     (finding,) = judge(
         "server.ping", dataclasses.replace(good_facts, info={**good_facts.info, **info})
     ).findings
@@ -283,13 +293,13 @@ def test_a_server_that_is_unfit_fails_ping(
     assert finding.where == where
 
 
-def test_a_server_that_does_not_answer_ping_fails(good_facts: DeploymentFacts):
+def test_a_server_that_does_not_answer_ping_fails(good_facts: DeploymentFacts) -> None:
     silent = dataclasses.replace(good_facts, pong=False, refusals={"PING": "NOPERM"})
 
     assert judge("server.ping", silent).outcome is Outcome.FAIL
 
 
-def test_a_replica_may_be_allowed(good_facts: DeploymentFacts):
+def test_a_replica_may_be_allowed(good_facts: DeploymentFacts) -> None:
     replica = dataclasses.replace(
         good_facts, info={**good_facts.info, "role": "slave"}, replica_allowed=True
     )
@@ -300,7 +310,7 @@ def test_a_replica_may_be_allowed(good_facts: DeploymentFacts):
 @pytest.mark.parametrize(
     "name", ["rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status"]
 )
-def test_a_failed_save_is_found(good_facts: DeploymentFacts, name: str):
+def test_a_failed_save_is_found(good_facts: DeploymentFacts, name: str) -> None:
     broken = dataclasses.replace(good_facts, info={**good_facts.info, name: "err"})
 
     (finding,) = judge("server.persistence-health", broken).findings
@@ -308,7 +318,7 @@ def test_a_failed_save_is_found(good_facts: DeploymentFacts, name: str):
     assert finding.where == f"INFO {name}"
 
 
-def test_memory_close_to_its_limit_is_found_with_the_evictions(good_facts: DeploymentFacts):
+def test_memory_close_to_its_limit_is_found_with_the_evictions(good_facts: DeploymentFacts) -> None:
     info = {"used_memory": "900", "maxmemory": "1000", "evicted_keys": "7"}
     full = dataclasses.replace(good_facts, info={**good_facts.info, **info})
 
@@ -318,14 +328,14 @@ def test_memory_close_to_its_limit_is_found_with_the_evictions(good_facts: Deplo
     assert judgement.observations["evicted_keys"] == 7
 
 
-def test_without_info_health_is_inconclusive(good_facts: DeploymentFacts):
+def test_without_info_health_is_inconclusive(good_facts: DeploymentFacts) -> None:
     blind = dataclasses.replace(good_facts, info={}, refusals={"INFO": "NOPERM"})
 
     for requirement in ("server.ping", "server.persistence-health", "server.memory-headroom"):
         assert judge(requirement, blind).outcome is Outcome.INCONCLUSIVE
 
 
-def test_an_open_server_fails_authentication_and_its_default_user(fresh: ServerProcess):
+def test_an_open_server_fails_authentication_and_its_default_user(fresh: ServerProcess) -> None:
     facts = facts_of(fresh.endpoint)
 
     served = [finding.where for finding in judge("security.authentication", facts).findings]
@@ -335,7 +345,9 @@ def test_an_open_server_fails_authentication_and_its_default_user(fresh: ServerP
     assert user.found == "on, with no password and the keys ~*"
 
 
-def test_a_user_that_may_only_ping_without_credentials_is_found(good_facts: DeploymentFacts):
+def test_a_user_that_may_only_ping_without_credentials_is_found(
+    good_facts: DeploymentFacts,
+) -> None:
     half = (
         Attempt("PING", allowed=True, reply="PONG"),
         Attempt("GET", allowed=False, reply="NOPERM"),
@@ -346,7 +358,7 @@ def test_a_user_that_may_only_ping_without_credentials_is_found(good_facts: Depl
     assert [finding.where for finding in judgement.findings] == ["PING without credentials"]
 
 
-def test_a_second_connection_that_fails_is_inconclusive(good_facts: DeploymentFacts):
+def test_a_second_connection_that_fails_is_inconclusive(good_facts: DeploymentFacts) -> None:
     none = (Attempt("PING", allowed=False, reply=None, reason="connection refused"),)
 
     judgement = judge("security.authentication", dataclasses.replace(good_facts, anonymous=none))
@@ -354,7 +366,7 @@ def test_a_second_connection_that_fails_is_inconclusive(good_facts: DeploymentFa
     assert judgement.outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_hidden_default_user_is_inconclusive(good_facts: DeploymentFacts):
+def test_a_hidden_default_user_is_inconclusive(good_facts: DeploymentFacts) -> None:
     hidden = dataclasses.replace(good_facts, default_user=None, refusals={"ACL GETUSER": "NOPERM"})
 
     assert judge("security.default-user", hidden).outcome is Outcome.INCONCLUSIVE
@@ -374,7 +386,7 @@ def test_a_hidden_default_user_is_inconclusive(good_facts: DeploymentFacts):
 )
 def test_without_protected_mode_the_addresses_decide(
     good_facts: DeploymentFacts, bind: str, outcome: Outcome
-):
+) -> None:
     directives = {**good_facts.directives, "protected-mode": "no", "bind": bind}
 
     judgement = judge(
@@ -384,7 +396,7 @@ def test_without_protected_mode_the_addresses_decide(
     assert judgement.outcome is outcome
 
 
-def test_a_connection_in_clear_is_found(good_facts: DeploymentFacts):
+def test_a_connection_in_clear_is_found(good_facts: DeploymentFacts) -> None:
     (finding,) = judge("security.tls", good_facts).findings
     over_tls = judge("security.tls", dataclasses.replace(good_facts, scheme="rediss"))
     over_socket = judge("security.tls", dataclasses.replace(good_facts, scheme="unix"))
@@ -394,7 +406,7 @@ def test_a_connection_in_clear_is_found(good_facts: DeploymentFacts):
     assert over_socket.outcome is Outcome.NOT_APPLICABLE
 
 
-def test_open_admin_commands_are_found(good_facts: DeploymentFacts):
+def test_open_admin_commands_are_found(good_facts: DeploymentFacts) -> None:
     names = ("enable-debug-command", "enable-protected-configs")
     open_ = dataclasses.replace(
         good_facts, directives={**good_facts.directives, "enable-debug-command": "local"}
@@ -412,6 +424,6 @@ def test_open_admin_commands_are_found(good_facts: DeploymentFacts):
     ]
 
 
-def test_every_judge_stands_for_a_requirement_of_the_registry():
+def test_every_judge_stands_for_a_requirement_of_the_registry() -> None:
     for requirement in server_judges(CONTRACT):
         assert load_registry()[requirement].subject == "server"
