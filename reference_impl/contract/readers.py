@@ -157,7 +157,16 @@ def _no_constant(text: str) -> object:
 
 def json_value(text: str) -> object:
     """Read JSON; NaN and Infinity are none."""
-    return json.loads(text, parse_constant=_no_constant)
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once_each)
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Of two members with one name each reader takes another one: a tenant_id that is there
+    # twice would be judged by one and used by the other.
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError(pairs)
+    return members
 
 
 def json_object(text: str) -> dict[str, object]:

@@ -140,3 +140,9 @@ def test_the_text_of_a_json_value_is_its_json_unless_it_is_text(value: object) -
 
 def test_hosts_and_addresses_of_one_host_are_compared_as_hosts() -> None:
     assert host_of("https://acme.example.com/a.png") == host_of("acme.example.com")
+
+
+def test_json_that_names_a_member_twice_is_refused() -> None:
+    """Two members of one name are read differently by different readers."""
+    with pytest.raises(FormatError):
+        FORMATS["json-object"].parse('{"tenant_id":"acme","tenant_id":"globex"}')
