@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
+from kryonix_cache.conformance.cli.main import main
 from kryonix_cache.conformance.judging.golden import GoldenFinding, golden_list
 from kryonix_cache.conformance.judging.judges import server_judges
 from kryonix_cache.conformance.judging.keyspace import WITNESSES
@@ -26,8 +32,6 @@ from kryonix_cache.reports.record import read_record
 from tests.seeding.servers import new_server
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kryonix_cache.fixtures.targets.server import ServerProcess
 
 READ_ONLY = (
@@ -40,21 +44,35 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def audit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if "KRYONIX" not in name}
-    return subprocess.run(
-        [sys.executable, "-c", "from kryonix_cache.conformance.cli.main import main; main()",
-         "audit", *arguments],
-        capture_output=True, text=True, check=False, timeout=120,
-        env={**inherited, "COLUMNS": "400", **environment},
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Ended:
+    """What a command printed, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def audit(*arguments: str, **environment: str) -> Ended:
+    """Run the command in this process, which spares each test the imports."""
+    kept = {name: value for name, value in os.environ.items() if "KRYONIX" not in name}
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, {**kept, "COLUMNS": "400", **environment}, clear=True),
+        mock.patch.object(sys, "argv", ["kryonix-cache", "audit", *arguments]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        main()
+    return Ended(int(str(end.value.code)), out.getvalue(), err.getvalue())
 
 
 def url(server: ServerProcess, account: str = "") -> str:
     return f"redis://{account}{server.endpoint.host_and_port}"
 
 
-def results(process: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+def results(process: Ended) -> dict[str, dict[str, Any]]:
     return {result["requirement"]: result for result in json.loads(process.stdout)["results"]}
 
 
@@ -82,6 +100,21 @@ def test_json_on_standard_output_holds_all_results_and_nothing_else(
     assert document["verdict"] == "non-conformant"
     assert results(process).keys() == {*server_judges(default_contract()), *WITNESSES}
     assert document["profile"] == "production"
+
+
+def test_the_installed_command_exits_with_the_verdict(server: ServerProcess) -> None:
+    command = Path(sys.executable).with_name("kryonix-cache")
+    process = subprocess.run(
+        [command, "audit", "--target", url(server), "--select", "keyspace"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert process.returncode == 11
+    assert "Verdict: inconclusive, exit code 11" in process.stdout
+    assert process.stderr == ""
 
 
 def test_clean_data_is_conformant_over_the_keyspace(server: ServerProcess, pools: Pools) -> None:
