@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from kryonix_cache.conformance.judging.display import shown_value
+from kryonix_cache.conformance.judging.tally import MEMBER
 from kryonix_cache.reference_impl.contract.formats import text_of
 from kryonix_cache.reference_impl.errors import FormatError
 from kryonix_cache.reports.lines import Finding
@@ -50,6 +51,12 @@ class FieldJudge:
 
     def judge(self, at: KeyAt, value: Value) -> None:
         """Judge a whole value."""
+        try:
+            self._judge_value(at, value)
+        except RecursionError:
+            self._report(at, "", "JSON that is nested too deeply", "JSON of a few levels")
+
+    def _judge_value(self, at: KeyAt, value: Value) -> None:
         if isinstance(value, dict):
             self._judge_hash(at, value)
             return
@@ -61,7 +68,7 @@ class FieldJudge:
             return
         is_list = at.family.type == "list"
         for index, element in enumerate(value):
-            path = f" element {index}" if is_list else f" member {_shown_raw(field, element)}"
+            path = f" element {index}" if is_list else MEMBER + _shown_raw(field, element)
             self._judge_raw(at, field, element, path)
 
     def _judge_hash(self, at: KeyAt, value: dict[bytes, bytes]) -> None:

@@ -47,7 +47,14 @@ class Lookups:
         """
         replies = self._ask(
             [
-                (database, (b"SMISMEMBER", key, *(name.encode() for name in names)))
+                (
+                    database,
+                    (
+                        b"SMISMEMBER",
+                        key,
+                        *(name.encode(errors="backslashreplace") for name in names),
+                    ),
+                )
                 for database, key, names in questions
             ]
         )

@@ -273,7 +273,7 @@ def _comparable(secret: str) -> str | None:
         return digest
     if colon and scheme.startswith("hmac-"):
         return None
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="backslashreplace")).hexdigest()
 
 
 def _listed(names: Iterable[str] | Sequence[str]) -> str:

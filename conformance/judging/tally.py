@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from kryonix_cache.reports.lines import Finding
 
 
+MEMBER = " member "
+"""How a path into a set or sorted set begins; the member itself follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyAt:
     """A key under judgement; `tenant` is None for a key of the system."""
@@ -49,8 +53,11 @@ class Tally:
 
     def add(self, requirement: str, at: KeyAt, path: str, make: Callable[[str], Finding]) -> None:
         """Count a finding at a place inside a key; `make` gets the place in words."""
+        # A member of a set stands in its path, and must not make a kind of its own.
+        has_field = " field " in path and not path.startswith(MEMBER)
+        field = path.rpartition(" field ")[2] if has_field else ""
         self.of(requirement).offer(
-            f"{at.kind} {path.partition(' element ')[0]}",
+            f"{at.kind} {field}",
             b"%b %b" % (at.name, path.encode(errors="backslashreplace")),
             lambda: make(at.place(path)),
         )

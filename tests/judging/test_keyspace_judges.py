@@ -173,3 +173,34 @@ def test_many_findings_are_counted_exactly_and_shown_in_part(empty_pools: Pools)
     assert first.total == 1000
     assert len(first.findings) == EVIDENCE_LIMIT
     assert first == second
+
+
+def test_the_examples_of_one_kind_do_not_crowd_out_another(clean_pools: Pools) -> None:
+    """A thousand bad members of one set count, and one bad field elsewhere is still shown."""
+    members = Fault(
+        "members",
+        tuple(("ZADD", "KEY", number, f"figure:{number}") for number in range(1000)),
+        (),
+        family="perf-timeline",
+    )
+    field = Fault("field", (("HDEL", "KEY", "timezone"),), (), family="tenant-config")
+    with planted(clean_pools, members), planted(clean_pools, field):
+        judgement = judgements(clean_pools)["keyspace.fields"]
+
+    assert judgement.total == 1001
+    assert len(judgement.findings) == EVIDENCE_LIMIT
+    assert f"db 7 key 'config:tenant:{A}' field 'timezone'" in {
+        finding.where for finding in judgement.findings
+    }
+
+
+def test_json_that_is_nested_too_deeply_is_a_finding_and_no_crash(clean_pools: Pools) -> None:
+    """Near the interpreter's limit reading may succeed where looking deeper does not."""
+    for depth in (*range(900, 1000, 3), 100_000):
+        nested = "[" * depth + "]" * depth
+        text = (
+            f'{{"tenant_id":"{A}","module":{nested},"cached_at":"2025-01-27T10:00:00Z","data":1}}'
+        )
+        fault = Fault("deep", (("SET", "KEY", text, "KEEPTTL"),), (), family="api-cache")
+        with planted(clean_pools, fault):
+            assert judgements(clean_pools)["keyspace.fields"].total == 1
