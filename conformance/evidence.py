@@ -41,6 +41,7 @@ class Evidence:
         self.total = 0
         self.ran_on = "target"
         self.note = ""
+        self._failed: tuple[tuple[Finding, ...], int] = ((), 0)
 
     def saw(self, what: str, count: int = 1) -> None:
         """Count `count` more observations of `what`."""
@@ -53,6 +54,14 @@ class Evidence:
         """
         self.findings.clear()
         self.total = 0
+
+    def shown(self) -> tuple[tuple[Finding, ...], int]:
+        """Return the findings and their number.
+
+        A fault that comes and goes leaves none when its example is played again: then those of
+        the last example that failed are returned.
+        """
+        return (tuple(self.findings), self.total) if self.total else self._failed
 
     def found(
         self,
@@ -106,6 +115,7 @@ class Evidence:
             + (f" ({each.erratum})" if each.erratum else "")
             for each in self.findings
         ]
+        self._failed = (tuple(self.findings), self.total)
         raise RequirementNotMetError(reason, lines)
 
 

@@ -50,6 +50,8 @@ def outcome_of(error: BaseException) -> tuple[Outcome, str]:
     Only a failed assertion is a failure of the target; whatever else the suite trips over is
     an error of the suite or a lost target, and never hides as a failure or as a skip.
     """
+    if isinstance(error, BaseExceptionGroup):
+        return _outcome_of_group(error)
     text = error.reason if isinstance(error, RequirementNotMetError) else str(error)
     reason = " ".join(text.split()) or type(error).__name__
     if isinstance(error, _TARGET_LOST):
@@ -66,3 +68,16 @@ def outcome_of(error: BaseException) -> tuple[Outcome, str]:
     if isinstance(error, FixtureError):
         return Outcome.ERROR, reason
     return Outcome.ERROR, f"{type(error).__name__}: {reason}"
+
+
+def _outcome_of_group(group: BaseExceptionGroup) -> tuple[Outcome, str]:
+    """Return the outcome of a generated test whose failures differ from play to play.
+
+    A breach that comes and goes is still a breach, unless the target was lost meanwhile.
+    """
+    outcomes = [outcome_of(error) for error in group.exceptions]
+    for outcome, reason in outcomes:
+        if outcome is not Outcome.FAIL:
+            return outcome, reason
+    reason = outcomes[0][1]
+    return Outcome.FAIL, f"{reason}; it did not show each time that the same steps were played"

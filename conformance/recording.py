@@ -122,7 +122,8 @@ class Recorder:
     def _checks(self, item: pytest.Item, progress: _Progress) -> Iterator[Check]:
         evidence = item.stash[EVIDENCE]
         outcome, reason = progress.outcome, progress.reason
-        refused = self._session.refusals_since(progress.marks)
+        findings, total = evidence.shown()
+        refused = dict.fromkeys(self._session.refusals_since(progress.marks))
         if refused and outcome is Outcome.PASS:
             outcome, reason = Outcome.FAIL, f"refused by the guard: {', '.join(refused)}"
         if outcome is Outcome.PASS and "call" not in progress.phases:
@@ -137,8 +138,8 @@ class Recorder:
                 operations=self._session.commands_since(progress.marks),
                 observations=dict(evidence.observations),
                 ran_on=evidence.ran_on,
-                evidence=tuple(evidence.findings),
-                evidence_total=evidence.total,
+                evidence=findings,
+                evidence_total=total,
                 reproduce=self._session.reproduce(requirement),
             )
 

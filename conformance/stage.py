@@ -61,6 +61,12 @@ class IsolationStage:
         for database, keys in self._known_keys().items():
             self._raw[database].delete(*keys)
 
+    def clear_all(self) -> None:
+        """Remove every key of the run that the raw view covers, unexpected ones too."""
+        for database, key in list(self._covered_keys()):
+            if self._run.owns(database, key):
+                self._raw[database].delete(key)
+
     def cached_answer(self, name: str, module: str, endpoint: str) -> bytes | None:
         """Return the raw value of a cached answer's key."""
         key = self._answer_key(name, module, endpoint)

@@ -29,7 +29,11 @@ from redis.retry import Retry
 from kryonix_cache.reference_impl.bulk import KeyTemplate, Reply
 from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.endpoint import Endpoint
-from kryonix_cache.reference_impl.errors import DatabaseSwitchError, UncheckedBytesError
+from kryonix_cache.reference_impl.errors import (
+    DatabaseSwitchError,
+    ForbiddenCommandError,
+    UncheckedBytesError,
+)
 from kryonix_cache.reference_impl.forbidden import FORBIDDEN, Command, refuse_forbidden
 
 if TYPE_CHECKING:
@@ -67,6 +71,10 @@ class CommandPolicy(Protocol):
     def check(self, args: Command, database: int) -> None:
         """Judge one command that goes out alone."""
         ...
+
+    def refused(self, name: str) -> None:
+        """Take note of a command that is forbidden in the whole project, and was not sent."""
+        del name
 
     def check_batch(self, commands: Sequence[Command], database: int) -> None:
         """Judge the commands of one pipeline, MULTI and EXEC among them."""
@@ -116,7 +124,12 @@ class _GuardedPacker:
         return _CheckedBytes([template.packed(keys)])
 
     def _refuse(self, command: Command) -> None:
-        refuse_forbidden(command)
+        try:
+            refuse_forbidden(command)
+        except ForbiddenCommandError as error:
+            if self._policy is not None:
+                self._policy.refused(error.command)
+            raise
         if command[0].upper() == b"SELECT" and not self.setting_up:
             raise DatabaseSwitchError(self._database)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "kryonix-cache-conformance"
 INTERRUPTED = 2
+INTERNAL_ERROR = 3
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "conformance": ("conformance", "Judge a server and an implementation against the contract."),
@@ -92,6 +94,10 @@ def main() -> None:
         # The reader of a pipe went away: nothing to say, and nobody to say it to.
         sys.stderr.close()
         code = KryonixError.exit_code
+    except Exception as error:  # noqa: BLE001 (Python's own exit code 1 would say non-conformant)
+        traceback.print_exc()
+        sentence = f"The suite has a fault of its own, {type(error).__name__}: {error}."
+        code = _complain(sentence, INTERNAL_ERROR)
     sys.exit(code if isinstance(code, int) else 0)
 
 
