@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 import redis
 
 from kryonix_cache.reference_impl.bulk import KeyTemplate
-from kryonix_cache.reference_impl.connection import GuardedConnection, bulk
+from kryonix_cache.reference_impl.connection import bulk
 from kryonix_cache.reference_impl.errors import (
     DatabaseUnavailableError,
     ImpactInvalidError,
@@ -144,12 +144,8 @@ def reader(client: redis.Redis, *, untouched: bool = False) -> Iterator[Reader]:
     """Take a connection for bulk reads.
 
     With `untouched`, reading leaves the access clocks of the values alone where the server
-    has CLIENT NO-TOUCH (Redis 7.2, Valkey). A client that was not made by `connect`, behind a
-    proxy for example, is read through redis-py's own pipelines: slower, and the same replies.
+    has CLIENT NO-TOUCH (Redis 7.2, Valkey).
     """
-    if not _is_guarded(client):
-        yield _PipelineReader(client)
-        return
     with bulk(client) as connection:
         if untouched:
             connection.exchange([(b"CLIENT", b"NO-TOUCH", b"ON")])
@@ -211,28 +207,6 @@ class _Pause:
             self._since = time.monotonic()
 
 
-class _PipelineReader:
-    """Bulk reads over a client of any make."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._sent: list[Reply] = []
-
-    def exchange(self, commands: Sequence[Sequence[bytes]]) -> list[Reply]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            # Under a name in bytes redis-py finds no converter, so the reply stays as it is.
-            pipeline.execute_command(*command)
-        return cast("list[Reply]", pipeline.execute(raise_on_error=False))
-
-    def send_keys(self, template: KeyTemplate, keys: Sequence[bytes]) -> None:
-        self._sent += self.exchange([c for key in keys for c in template.commands_for(key)])
-
-    def read_replies(self, count: int) -> list[Reply]:
-        replies, self._sent = self._sent[:count], self._sent[count:]
-        return replies
-
-
 def _batches(
     connection: Reader, database: int, template: KeyTemplate, pause: _Pause
 ) -> Iterator[ScanBatch]:
@@ -270,11 +244,6 @@ def _batch(database: int, names: list[bytes], replies: list[Reply]) -> ScanBatch
     if _GONE in ttls or b"none" in types or None in sizes:
         rows = [row for row in rows if row[1] != b"none" and row[2] != _GONE and row[3] is not None]
     return ScanBatch(database, rows, len(names) - len(rows))
-
-
-def _is_guarded(client: redis.Redis) -> bool:
-    made = getattr(client.connection_pool, "connection_class", type(None))
-    return isinstance(made, type) and issubclass(made, GuardedConnection)
 
 
 def _address(client: redis.Redis) -> str:

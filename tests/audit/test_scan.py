@@ -42,16 +42,6 @@ def user(server: ServerProcess, *rules: str) -> Endpoint:
     return replace(server.endpoint, username="reader", password="secret")
 
 
-class PlainClients:
-    """Clients that redis-py made by itself, as a caller behind a proxy may have."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    def __getitem__(self, database: int) -> redis.Redis:
-        return redis.Redis(self._endpoint.host, self._endpoint.port, database)
-
-
 def test_every_key_comes_with_type_expiry_and_size(pools: Pools) -> None:
     fill(pools, 0)
     pools[0].expire("key:7", 100)
@@ -66,16 +56,6 @@ def test_every_key_comes_with_type_expiry_and_size(pools: Pools) -> None:
     assert (kind, 0 < ttl <= 100_000, size > 0) == (b"string", True, True)
     assert rows[0, b"key:8"][1] == -1
     assert rows[15, b"hash"][0] == b"hash"
-
-
-def test_clients_of_another_make_give_the_same_rows(server: ServerProcess, pools: Pools) -> None:
-    fill(pools, 3)
-    pools[3].rpush("list", "a")
-
-    bulk = {row for batch in scan(pools, range(16)) for row in batch.rows}
-    plain = {row for batch in scan(PlainClients(server.endpoint), range(16)) for row in batch.rows}
-
-    assert plain == bulk
 
 
 def test_without_sizes_memory_usage_is_not_sent(pools: Pools) -> None:

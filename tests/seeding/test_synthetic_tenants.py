@@ -199,7 +199,7 @@ def test_a_contract_of_another_team_gets_its_own_tenants(tmp_path: Path) -> None
     other = changed_contract(
         tmp_path,
         {
-            "pattern = '[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?'": "pattern = '[a-z0-9-]{1,16}'",
+            "pattern = '[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?'": "pattern = '[a-z0-9-]{1,40}'",
             "'(?:sha256|hmac-sha256):[0-9a-f]{64}'": "'hmac-sha256:[0-9a-f]{64}'",
             "session = '[A-Za-z0-9_-]{1,128}'": "session = '[0-9a-f]{8}-[0-9a-f-]{27}'",
             "module = '[a-z0-9_-]{1,64}'": "module = '[A-Z]{1,64}'",
