@@ -7,9 +7,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kryonix_cache.conformance.judging.applicability import left_open
 from kryonix_cache.conformance.judging.directive_values import size_words
 from kryonix_cache.conformance.judging.fields import EMBEDDED, FIELDS, SECRETS, FieldJudge
-from kryonix_cache.conformance.judging.judgement import Judgement, inconclusive, judged
+from kryonix_cache.conformance.judging.judgement import (
+    Judgement,
+    inconclusive,
+    judged,
+    not_applicable,
+)
 from kryonix_cache.conformance.judging.lookups import Lookups
 from kryonix_cache.conformance.judging.names import NameJudge
 from kryonix_cache.conformance.judging.reading import read_values
@@ -104,6 +110,7 @@ class _Audit:
         self._clients = clients
         self._contract = contract
         self._sample = sample
+        self._left_open = left_open(contract)
         self._tally = Tally()
         self._lookups = Lookups(clients)
         self._references = References(contract, self._tally, self._lookups)
@@ -154,6 +161,8 @@ class _Audit:
         observations = {name: self._tally.seen[counted]}
         if not self._tally.seen["keys"]:
             return inconclusive(requirement, _EMPTY, observations)
+        if requirement in self._left_open and not findings.total:
+            return not_applicable(requirement, self._left_open[requirement])
         if requirement in OF_VALUES and self._sample.reading == "none" and not findings.total:
             return Judgement(requirement, Outcome.SKIPPED, _UNREAD, observations=observations)
         judgement = judged(requirement, findings.examples(), observations, total=findings.total)
