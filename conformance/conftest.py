@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import signal
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -42,7 +43,14 @@ def pytest_configure(config: pytest.Config) -> None:
     except KryonixError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = session
+    signal.signal(signal.SIGTERM, _interrupt)
     config.pluginmanager.register(Recorder(session), "kryonix-recorder")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """End the run as a Ctrl-C does, which cleans up; the same signal again changes nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -32,6 +32,19 @@ class ConfigFileError(ConformanceError):
     """The server's configuration file, given for comparison, cannot be read."""
 
 
+class RunBrokenError(ConformanceError):
+    """The process of the run ended before it had judged."""
+
+    exit_code = 12
+
+    def __init__(self, status: int) -> None:
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        super().__init__(
+            f"The run was ended {how} and has no verdict: run again. "
+            "`kryonix-cache runs clean` removes what it left on a live target."
+        )
+
+
 class RunIdInUseError(ConformanceError):
     """Keys of a run's tenants were there before the run began."""
 

@@ -37,11 +37,11 @@ class Look:
 
     `writes` counts the write commands that the server has ever processed, and the keys that it
     expired or evicted: where that moved by more than the run's own share, two looks are not
-    comparable. None where the server does not tell.
+    comparable. None where the server does not tell, or where nobody looked.
     """
 
     digest: int | None
-    own_keys: int
+    own_keys: int | None
     writes: int | None
     lost: int | None
     note: str = ""
@@ -54,11 +54,16 @@ def look(clients: Clients, databases: range, owns: Callable[[int, bytes], bool])
         keys = sum(count_keys(clients, databases).values())
         if keys > MOST_KEYS_LOOKED_AT:
             note = f"more than {MOST_KEYS_LOOKED_AT} keys: not looked at twice"
-            return Look(None, 0, writes, lost, note)
+            return Look(None, None, writes, lost, note)
         digest, own = _digest(clients, databases, owns)
     except ReadDeniedError as error:
-        return Look(None, 0, writes, lost, str(error))
+        return Look(None, None, writes, lost, str(error))
     return Look(digest, own, writes, lost)
+
+
+def not_looked(note: str) -> Look:
+    """Return the look at a target that is lost."""
+    return Look(None, None, None, None, note)
 
 
 def _digest(
@@ -101,12 +106,13 @@ def footprint_of(journal: Journal, before: Look, after: Look) -> Footprint:
     """Put journal and looks together into the record's line."""
     sent = journal.total()
     digest, note = _compared(before, after, own_writes=_writes_of(sent.by_name))
+    left = sent.keys_left if after.own_keys is None else after.own_keys
     return Footprint(
         commands=sent.commands,
         foreign_keys_written=sent.foreign_keys_written,
         keys_created=sent.keys_written,
-        keys_removed=sent.keys_written - after.own_keys,
-        keys_left=after.own_keys,
+        keys_removed=sent.keys_written - left,
+        keys_left=left,
         values_read=sent.values_read,
         refused=tuple(RefusedCommand(command=r.command, reason=r.reason) for r in sent.refusals),
         digest=digest,

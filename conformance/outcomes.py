@@ -41,7 +41,7 @@ class SystemRaisedError(RequirementNotMetError):
 
 
 # Lost connections are no statement about the target's conformance: the run says "error".
-_TARGET_LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, TargetLostError)
+TARGET_LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, TargetLostError)
 
 
 def outcome_of(error: BaseException) -> tuple[Outcome, str]:
@@ -54,7 +54,7 @@ def outcome_of(error: BaseException) -> tuple[Outcome, str]:
         return _outcome_of_group(error)
     text = error.reason if isinstance(error, RequirementNotMetError) else str(error)
     reason = " ".join(text.split()) or type(error).__name__
-    if isinstance(error, _TARGET_LOST):
+    if isinstance(error, TARGET_LOST):
         return Outcome.ERROR, f"the target was lost: {reason}"
     for kind, outcome in (
         (Inconclusive, Outcome.INCONCLUSIVE),

@@ -151,5 +151,8 @@ class Recorder:
                 session.exitstatus = self._session.finish()
         except (KryonixError, ReportError) as error:
             pytest.exit(self._session.redactor.text(str(error)), returncode=error.exit_code)
+        except Exception as error:  # noqa: BLE001 (it would end the process with 1, non-conformant)
+            sentence = f"The suite has a fault of its own, {type(error).__name__}: {error}"
+            pytest.exit(self._session.redactor.text(sentence), pytest.ExitCode.INTERNAL_ERROR)
         finally:
             self._session.close()

@@ -19,6 +19,7 @@ import redis
 
 from kryonix_cache.conformance import footprint
 from kryonix_cache.conformance.errors import ConformanceError
+from kryonix_cache.conformance.outcomes import TARGET_LOST, outcome_of
 from kryonix_cache.conformance.stamps import header_of, now
 from kryonix_cache.fixtures.grants import Grant, granted
 from kryonix_cache.fixtures.journal import Journal, Mark
@@ -243,9 +244,13 @@ class RunSession:
 
     def finish(self) -> int:
         """Remove what the run wrote, judge, write the reports; return the exit code."""
-        self._remove_own_keys()
-        with self.observing("footprint") as clients:
-            after = footprint.look(clients, self.databases, self.plan.tenants.owns)
+        try:
+            self._remove_own_keys()
+            with self.observing("footprint") as clients:
+                after = footprint.look(clients, self.databases, self.plan.tenants.owns)
+        except TARGET_LOST as error:
+            after = footprint.not_looked("the target was lost")
+            self.record(self._error_of_the_run(outcome_of(error)[1]))
         trace = footprint.footprint_of(self._journals["target"], self._before, after)
         if harm := footprint.harm_of(trace):
             self.record(self._error_of_the_run(harm))
@@ -272,7 +277,9 @@ class RunSession:
     def _remove_own_keys(self) -> None:
         with self.clients_of(self.target, "clean-up") as pools:
             for database, key in self._journals["target"].left():
-                pools[database].delete(key)
+                # A refusal shows in the second look, which counts what is left.
+                with suppress(redis.ResponseError):
+                    pools[database].delete(key)
 
     def close(self) -> None:
         """Stop what was started; a run that was interrupted removes its keys as well."""

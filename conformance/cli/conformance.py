@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from importlib.resources import as_file, files
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from kryonix_cache.conformance.errors import RunBrokenError
 from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.conformance.run import DEFAULT_PROFILE, RUNS, RunRequest, new_run_id, plan_run
 from kryonix_cache.fixtures.reference import REFERENCE
 from kryonix_cache.fixtures.targets.specification import TARGET_VARIABLE
+from kryonix_cache.reports.errors import ReportError
 from kryonix_cache.reports.record import read_record
 from kryonix_cache.reports.terminal import render_terminal
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.judging.sampling import Reading
 
 _PYTEST_INTERNAL = {2, 3, 4}
-INTERNAL_ERROR = 3
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -165,9 +167,12 @@ def conformance(
         return 0
     code = _run_pytest(request, pytest_args)
     record_path = plan.folder / "record.jsonl"
-    if code in _PYTEST_INTERNAL or not record_path.exists():
-        return code or INTERNAL_ERROR
-    record = read_record(record_path)
+    if code in _PYTEST_INTERNAL:
+        return code
+    try:
+        record = read_record(record_path)
+    except ReportError:
+        raise RunBrokenError(code) from None
     render_terminal(record, Console())
     click.echo(f"Report: {plan.folder / 'report.html'}")
     return record.footer.exit_code or code
@@ -205,7 +210,11 @@ def _run_pytest(request: RunRequest, extra: Sequence[str]) -> int:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the run; a Ctrl-C reaches it as well, and it cleans up before it ends."""
+    """Wait for the run; a Ctrl-C reaches it as well, and it cleans up before it ends.
+
+    A SIGTERM, by which build systems cancel a job, is handed on to it.
+    """
+    signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
     while True:
         try:
             return process.wait()
