@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import time
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from kryonix_cache.reference_impl.connection import connect
+from kryonix_cache.fixtures.targets.configuration import ServerPlan
+from kryonix_cache.fixtures.targets.server import ServerProcess
+from kryonix_cache.reference_impl.connection import Pools, connect
 from kryonix_cache.reference_impl.contract import default_contract
+from kryonix_cache.reference_impl.seeding import Seeder, SyntheticPlan, synthetic_tenant_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from kryonix_cache.reference_impl.connection import Endpoint
 
 DIGEST_ALLOWED = {"enable-debug-command": "yes"}
@@ -33,3 +40,35 @@ def digest(endpoint: Endpoint) -> str:
     """Return the server's own digest of all keys, values and expiries of every database."""
     with closing(connect(endpoint, decode=True)) as client:
         return cast("str", client.execute_command("DEBUG", "DIGEST"))
+
+
+@contextmanager
+def seeded_server(binary: Path, tenants: int = 5) -> Iterator[ServerProcess]:
+    """Start a rightly configured server with tenants that are clean by the contract."""
+    with ServerProcess(
+        binary, ServerPlan(directives=right_directives() | DIGEST_ALLOWED)
+    ) as server:
+        with Pools(server.endpoint) as clients:
+            contract = default_contract()
+            ids = synthetic_tenant_ids(contract, tenants, 0)
+            Seeder(clients).seed(SyntheticPlan(contract, ids, 0))
+        yield server
+
+
+def count_keys(endpoint: Endpoint, *, expiring: bool | None = None) -> int:
+    """Count all keys of a server, or those that expire, or those that never do."""
+    with closing(connect(endpoint, decode=True)) as client:
+        figures = client.info("keyspace").values()
+    keys = sum(int(each["keys"]) for each in figures)
+    expires = sum(int(each["expires"]) for each in figures)
+    return keys if expiring is None else expires if expiring else keys - expires
+
+
+def wait_for_own_keys(endpoint: Endpoint, seconds: float = 60) -> None:
+    """Wait until a run has written keys of its tenants."""
+    deadline = time.monotonic() + seconds
+    with closing(connect(endpoint, 1)) as client:
+        while time.monotonic() < deadline:
+            if next(client.scan_iter(match="tenant:ct-*", count=1000), None) is not None:
+                return
+    raise TimeoutError("the run wrote nothing")
