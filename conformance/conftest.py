@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from kryonix_cache.conformance import options
-from kryonix_cache.conformance.judging.judges import server_judges
+from kryonix_cache.conformance.conditions import unmet_condition
 from kryonix_cache.conformance.judging.server_facts import DeploymentFacts, collect
 from kryonix_cache.conformance.keyspaces import judged_keyspace
-from kryonix_cache.conformance.outcomes import NotOffered
+from kryonix_cache.conformance.outcomes import NotApplicable, NotOffered
 from kryonix_cache.conformance.recording import EVIDENCE, SESSION, Recorder
 from kryonix_cache.conformance.run import plan_run
 from kryonix_cache.conformance.session import RunSession
@@ -57,7 +57,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test for each requirement that the judges of server and data decide."""
     plan = metafunc.config.stash[SESSION].plan
     decided = {
-        "server_requirement": tuple(server_judges(plan.contract)),
+        "server_requirement": tuple(
+            each.id
+            for each in plan.registry.requirements.values()
+            if each.subject == "server" and each.power == "observe"
+        ),
         "data_requirement": tuple(
             each.id for each in plan.registry.requirements.values() if each.subject == "data"
         ),
@@ -76,6 +80,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def run_session(pytestconfig: pytest.Config) -> RunSession:
     """Return the run."""
     return pytestconfig.stash[SESSION]
+
+
+@pytest.fixture(autouse=True)
+def condition(request: pytest.FixtureRequest, run_session: RunSession) -> None:
+    """Stop a test whose requirement does not apply to the contract."""
+    plan = run_session.plan
+    reason = unmet_condition(plan.registry[_requirement(request)], plan.contract)
+    if reason:
+        raise NotApplicable(reason)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,17 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, cast
 
-from kryonix_cache.conformance.programs import ITEMS, SESSIONS, TENANT_NAMES, Step, Tenants, written
+from hypothesis import settings
+
+from kryonix_cache.conformance.programs import (
+    ITEMS,
+    SESSIONS,
+    SETTINGS,
+    TENANT_NAMES,
+    Step,
+    Tenants,
+    written,
+)
 from kryonix_cache.reference_impl.tenant_store import CACHE, SESSION, Clients
 
 if TYPE_CHECKING:
@@ -16,6 +26,9 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.run import RunTenants
     from kryonix_cache.fixtures.system import TenantStore
     from kryonix_cache.reference_impl.contract import Contract
+
+LISTS_ON_LIVE = 2
+"""How many programs with lists are played on a live server, where millions of keys may lie."""
 
 _SCAN_COUNT = 1000
 
@@ -43,6 +56,11 @@ class IsolationStage:
         self._evidence = evidence
         self._disposable = disposable
         self.tenants = Tenants.open(store, self.tenant_id)
+
+    @property
+    def listing_settings(self) -> settings:
+        """How often programs are played that list: each list may pass over a whole database."""
+        return SETTINGS if self._disposable else settings(SETTINGS, max_examples=LISTS_ON_LIVE)
 
     def tenant_id(self, name: str) -> str:
         """Return the id of one of the run's tenants."""

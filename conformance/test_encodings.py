@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from kryonix_cache.conformance.encodings import LIMITS
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import redis
-
+    from kryonix_cache.conformance.encodings import Limit
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.run import RunTenants
     from kryonix_cache.conformance.session import RunSession
@@ -21,37 +19,6 @@ if TYPE_CHECKING:
 
 _EXPIRE_SECONDS = 60
 _COMPACT = {"hash": {"listpack", "ziplist"}, "zset": {"listpack", "ziplist"}, "set": {"intset"}}
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One directive, the family that a value of its type is written to, and that value."""
-
-    directive: str
-    family: str
-    part: Mapping[str, str]
-
-    def write(self, pipeline: redis.client.Pipeline, key: bytes, size: int) -> None:
-        """Write a value of `size` in the sense of the directive."""
-        match self.directive:
-            case "hash-max-listpack-entries":
-                pipeline.hset(key, mapping={str(n): "v" for n in range(size)})
-            case "hash-max-listpack-value":
-                pipeline.hset(key, mapping={"field": "v" * size})
-            case "set-max-intset-entries":
-                pipeline.sadd(key, *range(size))
-            case "zset-max-listpack-entries":
-                pipeline.zadd(key, {str(n): n for n in range(size)})
-            case _:
-                raise ValueError(self.directive)
-
-
-LIMITS = (
-    Limit("hash-max-listpack-entries", "module-config", {"module": "entries"}),
-    Limit("hash-max-listpack-value", "module-config", {"module": "value"}),
-    Limit("set-max-intset-entries", "websocket-channels", {}),
-    Limit("zset-max-listpack-entries", "perf-timeline", {}),
-)
 
 
 @pytest.mark.requirement("config.encodings-effective")

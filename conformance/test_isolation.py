@@ -76,7 +76,7 @@ def test_no_tenant_reads_what_another_wrote(stage: IsolationStage, evidence: Evi
 def test_no_tenant_lists_what_another_wrote(stage: IsolationStage, evidence: Evidence) -> None:
     """Each tenant's lists hold exactly what that tenant wrote."""
 
-    @SETTINGS
+    @stage.listing_settings
     @given(programs("put", "start"))
     @example(_EVERYBODY_WRITES)
     def hold(program: list[Step]) -> None:
@@ -170,7 +170,7 @@ def test_a_handle_touches_only_its_tenants_keys(stage: IsolationStage, evidence:
     """Every key that appears or changes while one tenant works belongs to that tenant."""
     others = [step for step in everything() if step.tenant != "a"]
 
-    @SETTINGS
+    @stage.listing_settings
     @given(programs("put", "delete", "start", "end"))
     def hold(program: list[Step]) -> None:
         # What an earlier example left would hide that this one writes it as well.

@@ -131,6 +131,7 @@ def test_the_same_seed_number_gives_the_same_tenants(
         for database, key in datasets[0]
         if (parsed := contract.parse(database, key)) and parsed.tenant
     }
+    evidence.saw("tenants", len(tenants))
     if len(tenants) != SYNTHETIC_TENANTS:
         evidence.found("tenants", found=len(tenants), wanted=SYNTHETIC_TENANTS)
     for judgement in judgements.values():

@@ -31,6 +31,15 @@ CACHE = "api-cache"
 SESSION = "mobile-session"
 
 
+def serves(contract: Contract) -> bool:
+    """Say whether the contract has the families that the store works with."""
+    parts = {family.name: set(family.parts) for family in contract.families}
+    return parts.get(CACHE) == {"tenant", "module", "endpoint"} and parts.get(SESSION) == {
+        "tenant",
+        "session",
+    }
+
+
 class Clients(Protocol):
     """A client for each database; `Pools` is one."""
 

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Conditions of requirements: what a contract must hold for a requirement to have a meaning.
+
+A team with another keyspace judges it by the same registry; what its contract does not speak of
+is not applicable, and counts neither way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kryonix_cache.conformance.encodings import LIMITS
+from kryonix_cache.conformance.judging.judges import server_judges
+from kryonix_cache.reference_impl.contract import default_contract
+from kryonix_cache.reference_impl.tenant_store import CACHE, SESSION, serves
+
+if TYPE_CHECKING:
+    from kryonix_cache.conformance.registry import Requirement
+    from kryonix_cache.reference_impl.contract import Contract
+
+_OF_THE_SAMPLE = {"seeding.complete", "seeding.idempotent", "seeding.foreign-untouched"}
+_OF_NO_FAMILY = {"isolation.key-builder"}
+
+
+def unmet_condition(requirement: Requirement, contract: Contract) -> str | None:
+    """Return why `requirement` does not apply to `contract`, or None if it does."""
+    if requirement.id == "config.encodings-effective":
+        return None if _has_every_limit(contract) else "the contract lacks a limit, or its family"
+    if requirement.id == "config.client-user-timeout" or (
+        requirement.area == "isolation" and requirement.id not in _OF_NO_FAMILY
+    ):
+        return None if serves(contract) else f"the contract has no {CACHE} and {SESSION}"
+    if requirement.area == "config" and requirement.id not in server_judges(contract):
+        return "the contract names no directive for it"
+    if requirement.id in _OF_THE_SAMPLE and contract.name != default_contract().name:
+        return f"the sample is that of the contract {default_contract().name!r}"
+    return None
+
+
+def _has_every_limit(contract: Contract) -> bool:
+    families = {family.name for family in contract.families}
+    directives = {
+        each.name for profile in contract.profiles.values() for each in profile.directives
+    }
+    return all(limit.family in families and limit.directive in directives for limit in LIMITS)
