@@ -15,6 +15,7 @@ from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.seeding import Seeder, SyntheticPlan, synthetic_tenant_ids
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -64,11 +65,21 @@ def count_keys(endpoint: Endpoint, *, expiring: bool | None = None) -> int:
     return keys if expiring is None else expires if expiring else keys - expires
 
 
-def wait_for_own_keys(endpoint: Endpoint, seconds: float = 60) -> None:
-    """Wait until a run has written keys of its tenants."""
-    deadline = time.monotonic() + seconds
+def wait_for_own_keys(endpoint: Endpoint, process: subprocess.Popen[str]) -> None:
+    """Wait until a run has written keys of its tenants, which all expire."""
     with closing(connect(endpoint, 1)) as client:
+        while process.poll() is None:
+            for key in client.scan_iter(match="tenant:ct-*", count=1000):
+                if client.pttl(key) > 0:
+                    return
+    raise AssertionError("".join(process.communicate()))
+
+
+def wait_for_disconnection(endpoint: Endpoint, seconds: float = 10) -> None:
+    """Wait until the server has noticed that a killed run is gone."""
+    deadline = time.monotonic() + seconds
+    with closing(connect(endpoint, decode=True)) as client:
         while time.monotonic() < deadline:
-            if next(client.scan_iter(match="tenant:ct-*", count=1000), None) is not None:
+            if not any(each["name"].startswith("kryonix:") for each in client.client_list()):
                 return
-    raise TimeoutError("the run wrote nothing")
+    raise TimeoutError("the run is still connected")
