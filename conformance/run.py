@@ -14,16 +14,24 @@ from kryonix_cache.conformance.errors import UsageError
 from kryonix_cache.conformance.registry import Registry, load_registry
 from kryonix_cache.conformance.waivers import load_waivers
 from kryonix_cache.fixtures.reference import REFERENCE
+from kryonix_cache.fixtures.targets.specification import refuse_empty
 from kryonix_cache.reference_impl.contract import Contract, Profile, load_contract
 from kryonix_cache.reference_impl.scan import impact_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kryonix_cache.conformance.judging.sampling import Reading
     from kryonix_cache.reports.lines import Waiver
 
 RUN_ID = r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}"
 DEFAULT_PROFILE = "ci"
 RUNS = Path("reports") / "runs"
+
+
+def split_ids(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids of --select, which may be given often and hold several between commas."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
 def new_run_id() -> str:
@@ -109,6 +117,8 @@ class RunPlan:
 def plan_run(request: RunRequest) -> RunPlan:
     """Look everything up; raise a KryonixError for whatever is wrong, before anything starts."""
     impact_of(request.max_impact)
+    if request.target is not None:
+        refuse_empty(request.target, "--target")
     if not re.fullmatch(RUN_ID, request.run):
         raise UsageError(f"{request.run!r} is no run id, as 20260131t120000-0a1b2c.")
     unacceptable = set(request.accept) - {"partial"}

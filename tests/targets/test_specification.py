@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kryonix_cache.conformance.run import RunRequest, plan_run
 from kryonix_cache.fixtures.errors import TargetFileError, TargetSpecError
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.reference_impl.errors import UrlInvalidError
@@ -120,6 +121,30 @@ def test_what_is_no_target_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(TargetSpecError) as caught:
         TargetSpec.resolve(text, environ={})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_target_is_refused_wherever_it_stands(tmp_path: Path, text: str) -> None:
+    """A missing variable of a build system must not let another server be judged."""
+    path = write(tmp_path, f'url = "{text}"')
+    with pytest.raises(TargetSpecError, match="--target names is empty"):
+        TargetSpec.resolve(text, environ={"KRYONIX_TARGET": "redis://cache"})
+    with pytest.raises(TargetSpecError, match=r"target\.toml names is empty"):
+        TargetSpec.resolve(target_file=path, environ={"KRYONIX_TARGET": "redis://cache"})
+    with pytest.raises(TargetSpecError, match="KRYONIX_TARGET names is empty"):
+        TargetSpec.resolve(environ={"KRYONIX_TARGET": text})
+
+
+def test_a_run_is_refused_an_empty_target_before_it_starts() -> None:
+    with pytest.raises(TargetSpecError, match="--target names is empty"):
+        plan_run(RunRequest(target=""))
+
+
+def test_an_empty_variable_that_nobody_looks_at_does_no_harm(tmp_path: Path) -> None:
+    path = write(tmp_path, 'url = "redis://cache"')
+    empty = {"KRYONIX_TARGET": ""}
+    assert TargetSpec.resolve(target_file=path, environ=empty).kind == "url"
+    assert TargetSpec.resolve("embedded", environ=empty).kind == "embedded"
 
 
 def test_a_malformed_url_is_refused() -> None:
