@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from kryonix_cache.conformance.judging.attempts import CONNECTION
 from kryonix_cache.conformance.judging.configuration import config_refusal
 from kryonix_cache.conformance.judging.judgement import (
     Judgement,
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.judging.server_facts import DeploymentFacts
     from kryonix_cache.reference_impl.contract import Contract, Profile
 
+_CLOSE_DEFAULT_USER = (
+    "give every user a password and switch the default user off, or set requirepass"
+)
 _GUARDS = {
     "enable-debug-command": "DEBUG can stop the server and read every tenant's data",
     "enable-protected-configs": "CONFIG SET dir and dbfilename can write any file of the server",
@@ -31,7 +35,7 @@ _GUARDS = {
 def judge_authentication(
     facts: DeploymentFacts, _contract: Contract, _profile: Profile
 ) -> Judgement:
-    """Judge what a connection without credentials was let do."""
+    """Judge what a connection without credentials was let do, and what its ACL would let it."""
     requirement = "security.authentication"
     answered = [attempt for attempt in facts.anonymous if attempt.reply is not None]
     if not answered:
@@ -45,11 +49,24 @@ def judge_authentication(
             found="it is served",
             wanted="it is refused",
             erratum="E26",
-            remedy="give every user a password and switch the default user off, or set requirepass",
+            remedy=_CLOSE_DEFAULT_USER,
         )
         for attempt in answered
         if attempt.allowed
     ]
+    user = facts.default_user
+    # Behind a connection that needs a certificate, or is refused, nobody gets to be this user.
+    refused_whole = any(attempt.command == CONNECTION for attempt in answered)
+    if user is not None and user.is_open and not refused_whole:
+        findings.append(
+            Finding(
+                where="ACL user default",
+                found=f"on, without a password and with the commands {user.commands}",
+                wanted="off, or no command without a password",
+                erratum="E26",
+                remedy=_CLOSE_DEFAULT_USER,
+            )
+        )
     return judged(requirement, findings, {"attempts": len(answered)})
 
 

@@ -7,14 +7,13 @@ the answers, so that a judge can say what it could not see instead of guessing.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import redis
 
+from kryonix_cache.conformance.judging.attempts import Attempt, attempt_without_credentials
 from kryonix_cache.conformance.judging.config_file import ConfigFile, read_config_file
-from kryonix_cache.reference_impl.connection import connect
 from kryonix_cache.reference_impl.scan import reader, told
 
 if TYPE_CHECKING:
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
     from kryonix_cache.reference_impl.bulk import Reply
     from kryonix_cache.reference_impl.connection import CommandPolicy, Endpoint
-
-PROBE_KEY = b"kryonix-cache:authentication-probe"
-"""The key that an unauthenticated connection tries to read; nobody ever writes it."""
 
 _QUESTIONS: tuple[tuple[bytes, ...], ...] = (
     (b"PING",),
@@ -49,18 +45,11 @@ class User:
     commands: str
     selectors: int
 
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What a connection without credentials was answered to one command.
-
-    `reply` is None where no connection came about, and `reason` says why.
-    """
-
-    command: str
-    allowed: bool
-    reply: str | None
-    reason: str = ""
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody can be this user without a password, and then run any command."""
+        allowed = any(word.startswith("+") for word in self.commands.split())
+        return "on" in self.flags and "nopass" in self.flags and (allowed or bool(self.selectors))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,35 +131,6 @@ def collect(
         replica_allowed=replica_allowed,
         commands=len(_QUESTIONS) + len(attempts),
     )
-
-
-def attempt_without_credentials(
-    endpoint: Endpoint, *, policy: CommandPolicy | None = None
-) -> tuple[Attempt, ...]:
-    """Try PING and GET on a connection that shows neither password nor certificate."""
-    bare = dataclasses.replace(
-        endpoint, username=None, password=None, cert_file=None, key_file=None, database=0
-    )
-    client = connect(bare, 0, policy=policy, max_connections=1)
-    try:
-        with reader(client) as connection:
-            replies = connection.exchange([(b"PING",), (b"GET", PROBE_KEY)])
-    except redis.RedisError as error:
-        # Protected mode and the limit of clients answer before the first command.
-        refused = isinstance(error, redis.ResponseError | redis.AuthenticationError)
-        return (Attempt("PING", allowed=False, reply=_line(error) if refused else None,
-                        reason=_line(error)),)  # fmt: skip
-    finally:
-        client.close()
-    return tuple(
-        Attempt(name, allowed=not isinstance(reply, redis.ResponseError), reply=_line(reply))
-        for name, reply in zip(("PING", "GET"), replies, strict=True)
-    )
-
-
-def _line(reply: object) -> str:
-    text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
-    return (text.splitlines() or [""])[0][:200]
 
 
 def _text(value: object) -> str:

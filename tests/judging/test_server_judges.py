@@ -4,24 +4,33 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
+from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kryonix_cache.conformance.errors import ConfigFileError
+from kryonix_cache.conformance.judging.attempts import (
+    PROBES,
+    Attempt,
+    attempt_without_credentials,
+)
 from kryonix_cache.conformance.judging.configuration import BUILT_IN
 from kryonix_cache.conformance.judging.judges import judge_server, server_judges
-from kryonix_cache.conformance.judging.server_facts import Attempt, DeploymentFacts, collect
+from kryonix_cache.conformance.judging.server_facts import DeploymentFacts, collect
 from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.server import ServerProcess
 from kryonix_cache.reference_impl.connection import Endpoint, connect
 from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reports.lines import Outcome
+from tests.connection.certificates import make_certificate
 from tests.seeding.servers import starter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from kryonix_cache.conformance.judging.judgement import Judgement
@@ -341,7 +350,9 @@ def test_an_open_server_fails_authentication_and_its_default_user(fresh: ServerP
     served = [finding.where for finding in judge("security.authentication", facts).findings]
     (user,) = judge("security.default-user", facts).findings
 
-    assert served == ["PING without credentials", "GET without credentials"]
+    assert len(served) == len(PROBES) + 1
+    assert served[:2] == ["PING without credentials", "GET without credentials"]
+    assert served[-1] == "ACL user default"
     assert user.found == "on, with no password and the keys ~*"
 
 
@@ -364,6 +375,131 @@ def test_a_second_connection_that_fails_is_inconclusive(good_facts: DeploymentFa
     judgement = judge("security.authentication", dataclasses.replace(good_facts, anonymous=none))
 
     assert judgement.outcome is Outcome.INCONCLUSIVE
+
+
+OPEN_RULES = {
+    "all but get and ping": ("+@all", "-get", "-ping"),
+    "one that only lists": ("-@all", "+scan"),
+    "one that is not tried": ("-@all", "+randomkey"),
+    "writing": ("-@all", "+set"),
+}
+
+
+@pytest.fixture
+def fresh_default_user(fresh: ServerProcess) -> Iterator[Callable[..., DeploymentFacts]]:
+    """Give the facts of a server under rules for its default user, taken back at the end."""
+    admin = dataclasses.replace(fresh.endpoint, username="boss", password="boss-password")
+    client = connect(fresh.endpoint)
+    client.execute_command("ACL", "SETUSER", "boss", "on", ">boss-password", "~*", "&*", "+@all")
+
+    def facts(*rules: str) -> DeploymentFacts:
+        client.execute_command("ACL", "SETUSER", "default", *rules)
+        return facts_of(admin)
+
+    yield facts
+    back = connect(admin)
+    back.execute_command("ACL", "SETUSER", "default", "reset", "on", "nopass", "~*", "&*", "+@all")
+    back.execute_command("ACL", "DELUSER", "boss")
+    back.close()
+    client.close()
+
+
+@pytest.mark.parametrize("rules", OPEN_RULES.values(), ids=OPEN_RULES)
+def test_a_default_user_that_may_do_anything_without_a_password_fails(
+    fresh_default_user: Callable[..., DeploymentFacts], rules: tuple[str, ...]
+) -> None:
+    facts = fresh_default_user(*rules)
+
+    judgement = judge("security.authentication", facts)
+
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.findings[-1].where == "ACL user default"
+
+
+@pytest.mark.parametrize("rules", [("-@all",), ("resetpass", ">pw"), ("off",)])
+def test_a_default_user_that_may_do_nothing_without_a_password_passes(
+    fresh_default_user: Callable[..., DeploymentFacts], rules: tuple[str, ...]
+) -> None:
+    facts = fresh_default_user(*rules)
+
+    assert judge("security.authentication", facts).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_a_server_that_asks_for_a_client_certificate_has_refused(
+    tmp_path: Path, version: str
+) -> None:
+    files = make_certificate(tmp_path)
+    plan = ServerPlan(tls=files, directives={"tls-protocols": version})
+    with ServerProcess(starter("redis").binary, plan) as server:
+        endpoint = dataclasses.replace(
+            server.endpoint, cert_file=files.certificate, key_file=files.key
+        )
+        client = connect(endpoint)
+        client.config_set("tls-auth-clients", "yes")
+        client.close()
+
+        facts = facts_of(endpoint)
+
+    (attempt,) = facts.anonymous
+    assert attempt.reply
+    assert judge("security.authentication", facts).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_an_open_server_fails_over_tls_as_well(tmp_path: Path, version: str) -> None:
+    plan = ServerPlan(
+        tls=make_certificate(tmp_path), open_access=True, directives={"tls-protocols": version}
+    )
+    with ServerProcess(starter("redis").binary, plan) as server:
+        attempts = attempt_without_credentials(server.endpoint)
+
+    assert [each.allowed for each in attempts] == [True] * len(PROBES)
+
+
+@contextmanager
+def last_words(words: bytes) -> Iterator[Endpoint]:
+    """Listen like a server that says so much to each client and closes the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    client.sendall(words)
+                    client.close()
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield Endpoint.parse(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_connection_closed_by_protected_mode_has_been_refused(
+    good_facts: DeploymentFacts,
+) -> None:
+    with last_words(b"-DENIED Redis is running in protected mode\r\n") as endpoint:
+        attempts = attempt_without_credentials(endpoint)
+
+    assert [each.reply for each in attempts] == ["DENIED Redis is running in protected mode"]
+    facts = dataclasses.replace(good_facts, anonymous=attempts)
+    assert judge("security.authentication", facts).outcome is Outcome.PASS
+
+
+def test_the_limit_of_clients_and_a_closed_port_prove_nothing(
+    good_facts: DeploymentFacts,
+) -> None:
+    with last_words(b"-ERR max number of clients reached\r\n") as endpoint:
+        full = attempt_without_credentials(endpoint)
+    closed = attempt_without_credentials(endpoint)
+
+    for attempts, reason in ((full, "max number of clients"), (closed, "refused")):
+        judgement = judge(
+            "security.authentication", dataclasses.replace(good_facts, anonymous=attempts)
+        )
+        assert judgement.outcome is Outcome.INCONCLUSIVE
+        assert reason in judgement.reason
 
 
 def test_a_hidden_default_user_is_inconclusive(good_facts: DeploymentFacts) -> None:
