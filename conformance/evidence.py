@@ -129,5 +129,8 @@ def answer_of(what: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
         return call(*args, **kwargs)
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
         raise
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # SystemExit and pytest's outcomes are no Exceptions: a system could skip its way past.
         raise SystemRaisedError(f"{what} raised {type(error).__name__}: {error}") from error

@@ -47,7 +47,13 @@ class Look:
     note: str = ""
 
 
-def look(clients: Clients, databases: range, owns: Callable[[int, bytes], bool]) -> Look:
+def look(
+    clients: Clients,
+    databases: range,
+    owns: Callable[[int, bytes], bool],
+    *,
+    max_impact: float = 1.0,
+) -> Look:
     """Pass once over the target, reading names, types and expiries."""
     writes, lost = _activity(clients)
     try:
@@ -55,7 +61,7 @@ def look(clients: Clients, databases: range, owns: Callable[[int, bytes], bool])
         if keys > MOST_KEYS_LOOKED_AT:
             note = f"more than {MOST_KEYS_LOOKED_AT} keys: not looked at twice"
             return Look(None, None, writes, lost, note)
-        digest, own = _digest(clients, databases, owns)
+        digest, own = _digest(clients, databases, owns, max_impact)
     except ReadDeniedError as error:
         return Look(None, None, writes, lost, str(error))
     return Look(digest, own, writes, lost)
@@ -66,11 +72,19 @@ def not_looked(note: str) -> Look:
     return Look(None, None, None, None, note)
 
 
+def differ(before: Look, after: Look) -> bool:
+    """Say whether both looks saw the foreign keys, and not the same ones."""
+    return None not in (before.digest, after.digest) and before.digest != after.digest
+
+
 def _digest(
-    clients: Clients, databases: range, owns: Callable[[int, bytes], bool]
+    clients: Clients,
+    databases: range,
+    owns: Callable[[int, bytes], bool],
+    max_impact: float,
 ) -> tuple[int, int]:
     total, own = 0, 0
-    for batch in scan(clients, databases, sizes=False):
+    for batch in scan(clients, databases, max_impact=max_impact, sizes=False):
         for name, kind, ttl, _ in batch.rows:
             if owns(batch.database, name):
                 own += 1
@@ -142,10 +156,12 @@ def _writes_of(by_name: Mapping[str, int]) -> int:
 def _compared(before: Look, after: Look, *, own_writes: int) -> tuple[str, str]:
     if before.digest is None or after.digest is None:
         return "not comparable", before.note or after.note
-    if before.digest == after.digest:
-        return "equal", ""
     if before.writes is None or after.writes is None:
         return "not comparable", "the server does not tell whether others wrote meanwhile"
-    if after.writes - before.writes > own_writes or after.lost != before.lost:
-        return "not comparable", "other clients wrote, or keys expired, meanwhile"
+    if after.writes - before.writes > own_writes:
+        return "not comparable", "the server processed writes that this run did not send"
+    if before.digest == after.digest:
+        return "equal", "names, types and expiries; no client but this run wrote"
+    if after.lost != before.lost:
+        return "not comparable", "keys expired or were evicted meanwhile"
     return "differs", "foreign keys changed though no other client wrote"

@@ -89,24 +89,26 @@ class Registry:
             if each not in profile.leaves_out and (not selection or each in selection)
         )
 
-    def stamp(self, profile: Profile, scope: Sequence[str]) -> RegistryStamp:
-        """Return the registry as a run record holds it."""
+    def stamp(self, profile: Profile, scope: Sequence[str], gate: Sequence[str]) -> RegistryStamp:
+        """Return the registry as a run record holds it; `gate` are the levels that gate."""
         return RegistryStamp(
             sha256=self.sha256,
             requirements=tuple(
-                _stamp(each, profile, in_scope=each.id in scope)
+                _stamp(each, profile, gate, in_scope=each.id in scope)
                 for each in self.requirements.values()
             ),
         )
 
 
-def _stamp(requirement: Requirement, profile: Profile, *, in_scope: bool) -> RequirementStamp:
+def _stamp(
+    requirement: Requirement, profile: Profile, gate: Sequence[str], *, in_scope: bool
+) -> RequirementStamp:
     level = requirement.level_in(profile.name)
     return RequirementStamp(
         id=requirement.id,
         area=requirement.area,
         level=level,
-        gating=level in profile.gate,
+        gating=level in gate,
         in_scope=in_scope,
         power=requirement.power,
         subject=requirement.subject,

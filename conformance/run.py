@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -104,6 +105,18 @@ class RunPlan:
     waivers: tuple[Waiver, ...]
 
     @property
+    def gate(self) -> tuple[str, ...]:
+        """The levels that gate: the profile's; those of the selection where none of them does.
+
+        Somebody who selects a SHOULD alone asks about it, and a failure must not be called
+        conformant. A HAZARD never gates.
+        """
+        levels = {self.registry[each].level_in(self.profile.name) for each in self.scope}
+        if not self.selection or levels & set(self.profile.gate):
+            return self.profile.gate
+        return tuple(sorted(levels - {"HAZARD"})) or self.profile.gate
+
+    @property
     def tenants(self) -> RunTenants:
         """The tenants of this run."""
         return RunTenants(self.contract, self.request.run)
@@ -112,6 +125,27 @@ class RunPlan:
     def folder(self) -> Path:
         """Where the record and the reports of this run go."""
         return self.request.out / self.request.run
+
+
+def command_line(request: RunRequest, *, target: str, select: str) -> str:
+    """Return the shell command that makes the same run for `select`; `target` holds no secret."""
+    words = ["kryonix-cache", "conformance", "--target", target, "--profile", request.profile]
+    words += ["--select", select, "--seed", str(request.seed)]
+    for option, value in (
+        ("--contract", request.contract),
+        ("--config-file", request.config_file),
+        ("--redis-image", request.redis_image),
+    ):
+        words += [option, str(value)] if value else []
+    for option, text, usual in (
+        ("--system", request.system, REFERENCE),
+        ("--fields", request.fields, "sample"),
+        ("--max-impact", request.max_impact, "high"),
+    ):
+        words += [option, text] if text != usual else []
+    words += [word for grant in request.grants for word in ("--grant", grant)]
+    words += ["--allow-replica"] if request.replica_allowed else []
+    return shlex.join(words)
 
 
 def plan_run(request: RunRequest) -> RunPlan:

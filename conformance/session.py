@@ -18,36 +18,51 @@ from typing import TYPE_CHECKING, cast
 import redis
 
 from kryonix_cache.conformance import footprint
-from kryonix_cache.conformance.errors import ConformanceError
+from kryonix_cache.conformance.datasets import Place, digests
+from kryonix_cache.conformance.errors import ConformanceError, UsageError
 from kryonix_cache.conformance.outcomes import TARGET_LOST, outcome_of
+from kryonix_cache.conformance.run import command_line
+from kryonix_cache.conformance.smoke import smoke_check
 from kryonix_cache.conformance.stamps import header_of, now
 from kryonix_cache.fixtures.grants import Grant, granted
 from kryonix_cache.fixtures.journal import Journal, Mark
 from kryonix_cache.fixtures.powers import Power, PowerGuard
-from kryonix_cache.fixtures.reference import REFERENCE
 from kryonix_cache.fixtures.system import Surroundings, System, build, load_factory
 from kryonix_cache.fixtures.targets.bench import Bench
 from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.docker import DEFAULT_IMAGE
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.fixtures.targets.target import Target, open_target
+from kryonix_cache.reference_impl.scan import impact_of
 from kryonix_cache.reports.lines import Check, Outcome
 from kryonix_cache.reports.record import RecordWriter
 from kryonix_cache.reports.redaction import Redactor
 from kryonix_cache.reports.rendering import STEP_SUMMARY, append_step_summary, write_reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kryonix_cache.conformance.run import RunPlan
     from kryonix_cache.reference_impl.connection import Pools
 
 CLIENT_PREFIX = "kryonix"
+OWN_NAMESPACE = "isolation.own-namespace"
 
 
 def client_name(run: str, purpose: str) -> str:
     """Return the CLIENT SETNAME of a run's connection, by which a server's lists name the test."""
     return f"{CLIENT_PREFIX}:{run}:{purpose}"
+
+
+def usable_grant(text: str) -> Grant:
+    """Return the grant; raise UsageError for a power that no check of the suite can use there."""
+    grant = Grant.parse(text)
+    if grant.power is not Power.OWN:
+        raise UsageError(
+            f"--grant {text} has no use: what needs the power {grant.power.label} runs on the "
+            "bench only; leave it out."
+        )
+    return grant
 
 
 class RunSession:
@@ -60,6 +75,7 @@ class RunSession:
         self._journals = {"target": Journal(), "bench": Journal()}
         self._stack = ExitStack()
         self._started = time.monotonic()
+        self._baselines: dict[str, Mapping[Place, str]] = {}
         self._factory = load_factory(plan.request.system)
 
     # --- before the first test ---
@@ -81,11 +97,11 @@ class RunSession:
         )
         self.redactor = Redactor(self.target.secrets)
         self.bench = self._stack.enter_context(Bench(self.target))
-        grants = [Grant.parse(text) for text in request.grants]
+        grants = [usable_grant(text) for text in request.grants]
         self._granted = granted(grants, self.target.endpoint)
         self.databases = self._count_databases()
         with self.observing("footprint") as clients:
-            self._before = footprint.look(clients, self.databases, self.plan.tenants.owns)
+            self._before = self._look(clients)
         footprint.refuse_used_run(self._before, request.run)
         self._system_on_bench = self._must_keep_away()
         self._writer = self._stack.enter_context(
@@ -136,9 +152,14 @@ class RunSession:
 
         A system in another process is outside the guard, so on a live target it needs a grant.
         """
-        place = self.bench.server("system", self.server_plan) if self.target.live else self.target
-        with self.system_on(place, "smoke-check") as system:
-            return self.target.live and not system.in_process and Power.OWN not in self._granted
+        if self.target.live and Power.OWN in self._granted:
+            return False
+        server = self.bench_server("smoke-check")
+        journal = Journal()
+        guard = PowerGuard(Power.WHOLE, journal, owns=self.plan.tenants.owns)
+        with self._pools(server, guard, "smoke-check") as pools:
+            system = smoke_check(self._factory, server, pools, journal, self.plan.tenants)
+        return self.target.live and not system.in_process
 
     def header_lines(self) -> Sequence[str]:
         """Say what is tested."""
@@ -169,8 +190,20 @@ class RunSession:
     @contextmanager
     def system_on(self, server: Target, purpose: str) -> Iterator[System]:
         """Give the system under test on the target or on a server of the bench."""
+        self._baseline(server)
         with self.clients_of(server, purpose) as pools:
             yield build(self._factory, Surroundings(self.plan.contract, server.endpoint, pools))
+
+    def _baseline(self, server: Target) -> None:
+        """Remember what lies on a disposable server before the system first works there."""
+        if server.server is not None and server.address not in self._baselines:
+            client = server.pools()
+            with client:
+                self._baselines[server.address] = digests(client, self.plan.contract)
+
+    def baseline(self, server: Target) -> Mapping[Place, str]:
+        """Return what lay on a disposable server before the system first worked there."""
+        return self._baselines[server.address]
 
     def bench_server(self, name: str) -> Target:
         """Return a disposable server of the bench by its name."""
@@ -229,16 +262,8 @@ class RunSession:
 
     def reproduce(self, requirement: str) -> str:
         """Return the command that judges this requirement alone, without any secret."""
-        request = self.plan.request
-        words = ["kryonix-cache conformance"]
-        words.append(f"--target {self.target.address if self.target.live else self.target.kind}")
-        words.append(f"--profile {self.plan.profile.name} --select {requirement}")
-        words.append(f"--seed {request.seed}")
-        if request.contract:
-            words.append(f"--contract {request.contract}")
-        if request.system != REFERENCE:
-            words.append(f"--system {request.system}")
-        return " ".join(words)
+        target = self.target.address if self.target.live else self.target.kind
+        return command_line(self.plan.request, target=target, select=requirement)
 
     # --- after the last test ---
 
@@ -247,7 +272,10 @@ class RunSession:
         try:
             self._remove_own_keys()
             with self.observing("footprint") as clients:
-                after = footprint.look(clients, self.databases, self.plan.tenants.owns)
+                after = self._look(clients)
+                if footprint.differ(self._before, after):
+                    # SCAN may give a key twice while the server resizes its tables.
+                    after = self._look(clients)
         except TARGET_LOST as error:
             after = footprint.not_looked("the target was lost")
             self.record(self._error_of_the_run(outcome_of(error)[1]))
@@ -264,14 +292,27 @@ class RunSession:
             append_step_summary(record, Path(os.environ[STEP_SUMMARY]))
         return record.footer.exit_code
 
+    def _look(self, clients: Pools) -> footprint.Look:
+        return footprint.look(
+            clients,
+            self.databases,
+            self.plan.tenants.owns,
+            max_impact=impact_of(self.plan.request.max_impact),
+        )
+
     def _error_of_the_run(self, reason: str) -> Check:
-        """Return the check that keeps a run which did harm from being green."""
+        """Return the check that keeps a run which did harm, or lost its target, from being green.
+
+        It concerns no requirement; the record wants one, and an error outweighs all else there.
+        """
+        scope = self.plan.scope
+        requirement = OWN_NAMESPACE if OWN_NAMESPACE in scope else scope[0]
         return Check(
-            requirement=self.plan.scope[0],
+            requirement=requirement,
             test="footprint",
             outcome=Outcome.ERROR,
-            reason=reason,
-            reproduce=self.reproduce(self.plan.scope[0]),
+            reason=f"the run as a whole: {reason}",
+            reproduce=self.reproduce(requirement),
         )
 
     def _remove_own_keys(self) -> None:

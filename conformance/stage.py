@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from hypothesis import settings
 
+from kryonix_cache.conformance.datasets import Place, digests
 from kryonix_cache.conformance.programs import (
     ITEMS,
     SESSIONS,
@@ -20,7 +21,7 @@ from kryonix_cache.conformance.programs import (
 from kryonix_cache.reference_impl.tenant_store import CACHE, SESSION, Clients
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.run import RunTenants
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 LISTS_ON_LIVE = 2
 """How many programs with lists are played on a live server, where millions of keys may lie."""
-
-_SCAN_COUNT = 1000
 
 
 class IsolationStage:
@@ -81,7 +80,7 @@ class IsolationStage:
 
     def clear_all(self) -> None:
         """Remove every key of the run that the raw view covers, unexpected ones too."""
-        for database, key in list(self._covered_keys()):
+        for database, key in self.state():
             if self._run.owns(database, key):
                 self._raw[database].delete(key)
 
@@ -95,28 +94,26 @@ class IsolationStage:
         reply = self._raw[self._home(SESSION)].hget(self._session_key(name, session), "user_id")
         return reply.encode() if isinstance(reply, str) else reply
 
-    def state(self) -> dict[tuple[int, bytes], str]:
+    def state(self) -> dict[Place, str]:
         """Return a digest of the value of each key that the raw view covers."""
-        state: dict[tuple[int, bytes], str] = {}
-        for database, key in self._covered_keys():
-            payload = self._raw[database].dump(key)
-            if payload is not None:
-                state[database, key] = hashlib.sha256(payload).hexdigest()
+        if self._disposable:
+            return digests(self._raw, self.contract)
+        state: dict[Place, str] = {}
+        for database, keys in self._known_keys().items():
+            for key in keys:
+                payload = self._raw[database].dump(key)
+                if payload is not None:
+                    state[database, key] = hashlib.sha256(payload).hexdigest()
         return state
+
+    def owns(self, place: Place) -> bool:
+        """Say whether the key at `place` belongs to a tenant of this run."""
+        return self._run.owns(*place)
 
     def compare(self, what: str, found: object, wanted: object, program: Sequence[Step]) -> None:
         """Add a finding where the two differ, with the program that shows it."""
         if found != wanted:
             self._evidence.found(f"{what}, after: {written(program)}", found=found, wanted=wanted)
-
-    def _covered_keys(self) -> Iterator[tuple[int, bytes]]:
-        if not self._disposable:
-            for database, keys in self._known_keys().items():
-                yield from ((database, key) for key in keys)
-            return
-        for number in (database.number for database in self.contract.databases):
-            for key in set(self._raw[number].scan_iter(count=_SCAN_COUNT)):
-                yield number, key
 
     def _known_keys(self) -> dict[int, list[bytes]]:
         return {

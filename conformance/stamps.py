@@ -40,14 +40,14 @@ def header_of(
         command=command,
         started=now(),
         profile=plan.profile.name,
-        gate=plan.profile.gate,
+        gate=plan.gate,
         seed=plan.request.seed,
         accept=plan.request.accept,
         selection=plan.selection,
         contract=ContractStamp(
             name=plan.contract.name, version=plan.contract.version, sha256=plan.contract.sha256
         ),
-        registry=plan.registry.stamp(plan.profile, plan.scope),
+        registry=plan.registry.stamp(plan.profile, plan.scope, plan.gate),
         checklist=plan.registry.checklist,
         target=TargetStamp(
             kind=target.kind,

@@ -16,9 +16,13 @@ from kryonix_cache.conformance.judging.golden import golden_differences
 from kryonix_cache.conformance.keyspaces import judged_data
 from kryonix_cache.conformance.outcomes import NotOffered
 from kryonix_cache.reference_impl.seeding import SamplePlan
-from kryonix_cache.reports.lines import Outcome
+from kryonix_cache.reports.lines import Finding, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kryonix_cache.conformance.datasets import Place
+    from kryonix_cache.conformance.judging.judgement import Judgement
     from kryonix_cache.conformance.session import RunSession
     from kryonix_cache.fixtures.system import Seeding
     from kryonix_cache.reference_impl.connection import Pools
@@ -117,15 +121,22 @@ def test_the_same_seed_number_gives_the_same_tenants(
 ) -> None:
     """Two servers seeded with one number hold the same data, clean by the contract."""
     contract = run_session.plan.contract
-    number = run_session.plan.request.seed
-    datasets = []
-    for server in ("synthetic-1", "synthetic-2"):
+    seed = run_session.plan.request.seed
+    datasets: list[Dataset] = []
+    findings: list[Finding] = []
+    for server, number in (
+        ("synthetic-1", seed),
+        ("synthetic-2", seed),
+        ("synthetic-other", seed + 1),
+    ):
         with seeding_on(server) as (seeding, clients):
             answer_of("seed_synthetic", seeding.seed_synthetic, SYNTHETIC_TENANTS, number)
             datasets.append(read_dataset(clients, contract))
-            judgements = judged_data(clients, run_session.plan)
+            findings += failures_of(judged_data(clients, run_session.plan))
     evidence.saw("keys", len(datasets[0]))
     compare(datasets[1], datasets[0], evidence)
+    if values_of(datasets[2]) == values_of(datasets[0]):
+        evidence.found("another seed number", found="the same data", wanted="other data")
     tenants = {
         parsed.tenant
         for database, key in datasets[0]
@@ -134,11 +145,25 @@ def test_the_same_seed_number_gives_the_same_tenants(
     evidence.saw("tenants", len(tenants))
     if len(tenants) != SYNTHETIC_TENANTS:
         evidence.found("tenants", found=len(tenants), wanted=SYNTHETIC_TENANTS)
+    for finding in findings:
+        evidence.found(finding.where, found=finding.found, wanted=finding.wanted)
+    evidence.settle()
+
+
+def values_of(dataset: Dataset) -> Mapping[Place, str]:
+    """Return a digest of each value, without its time to live."""
+    return {place: content.digest() for place, content in dataset.items()}
+
+
+def failures_of(judgements: Mapping[str, Judgement]) -> Iterator[Finding]:
+    """Yield the findings of what failed, and one for whatever could not be judged."""
     for judgement in judgements.values():
         if judgement.outcome is Outcome.FAIL:
-            for finding in judgement.findings:
-                evidence.found(finding.where, found=finding.found, wanted=finding.wanted)
-    evidence.settle()
+            yield from judgement.findings
+        elif judgement.outcome not in {Outcome.PASS, Outcome.NOT_APPLICABLE}:
+            yield Finding(
+                where=judgement.requirement, found=str(judgement.outcome), wanted=judgement.reason
+            )
 
 
 def compare(found: Dataset, wanted: Dataset, evidence: Evidence) -> None:

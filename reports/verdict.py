@@ -21,15 +21,20 @@ from kryonix_cache.reports.lines import (
 )
 
 WORST_FIRST = (
-    Outcome.FAIL,
     Outcome.ERROR,
+    Outcome.FAIL,
     Outcome.INCONCLUSIVE,
     Outcome.SKIPPED,
     Outcome.NOT_OFFERED,
     Outcome.PASS,
     Outcome.NOT_APPLICABLE,
 )
-"""How several checks of one requirement combine. No check is waived: waivers act on results."""
+"""
+How several checks of one requirement combine. No check is waived: waivers act on results.
+
+An error comes first: a failure can be waived or may not gate, and must not hide that the suite
+stumbled, or that the run did harm.
+"""
 
 WAIVABLE = frozenset(
     {Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.SKIPPED, Outcome.NOT_OFFERED},
@@ -158,8 +163,8 @@ def _witnessed(
 
 
 def _waived(waiver: Waiver, outcome: Outcome, reason: str) -> tuple[Outcome, str]:
-    if outcome is Outcome.PASS:
-        return Outcome.FAIL, "the waiver is not needed any more: remove it"
+    if outcome in {Outcome.PASS, Outcome.NOT_APPLICABLE}:
+        return Outcome.FAIL, f"the waiver is not needed ({outcome}): remove it"
     if outcome not in WAIVABLE:
         return outcome, reason
     said = f"{outcome} waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"

@@ -16,7 +16,14 @@ from rich.console import Console
 
 from kryonix_cache.conformance.errors import RunBrokenError
 from kryonix_cache.conformance.registry import load_registry
-from kryonix_cache.conformance.run import DEFAULT_PROFILE, RUNS, RunRequest, new_run_id, plan_run
+from kryonix_cache.conformance.run import (
+    DEFAULT_PROFILE,
+    RUNS,
+    RunRequest,
+    new_run_id,
+    plan_run,
+    split_ids,
+)
 from kryonix_cache.fixtures.reference import REFERENCE
 from kryonix_cache.fixtures.targets.specification import TARGET_VARIABLE
 from kryonix_cache.reports.errors import ReportError
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.judging.sampling import Reading
 
 _PYTEST_INTERNAL = {2, 3, 4}
+# What somebody has set for tests of their own must not change what a verdict rests on.
+_PYTEST_VARIABLES = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -146,7 +155,7 @@ def conformance(
         profile=profile,
         contract=contract,
         system=system,
-        select=_split(select),
+        select=split_ids(select),
         waivers=waivers,
         accept=accept,
         grants=grants,
@@ -178,10 +187,6 @@ def conformance(
     return record.footer.exit_code or code
 
 
-def _split(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
-
-
 def _run_pytest(request: RunRequest, extra: Sequence[str]) -> int:
     # A subprocess, so that nothing of ours is imported before pytest installs its rewriting
     # of assertions, and so that a crash of the run cannot take the verdict with it.
@@ -189,6 +194,8 @@ def _run_pytest(request: RunRequest, extra: Sequence[str]) -> int:
         folder = configuration.parent
         command = [
             sys.executable,
+            # A redis.py in the user's folder must not take the place of the package.
+            "-P",
             "-m",
             "pytest",
             "-c",
@@ -202,7 +209,9 @@ def _run_pytest(request: RunRequest, extra: Sequence[str]) -> int:
             *extra,
             str(folder),
         ]
-        environment = dict(os.environ)
+        environment = {
+            name: value for name, value in os.environ.items() if name not in _PYTEST_VARIABLES
+        }
         if request.target and "://" in request.target:
             environment[TARGET_VARIABLE] = request.target
         with subprocess.Popen(command, env=environment) as process:  # noqa: S603 (our own interpreter)
