@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
+from kryonix_cache.conformance.errors import LivingRunsUnknownError
 from kryonix_cache.conformance.run import RUN_ID
 from kryonix_cache.conformance.session import CLIENT_PREFIX
 from kryonix_cache.fixtures.journal import Journal
@@ -33,11 +34,14 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What killed runs left: keys and ACL users by run id, and what was not touched."""
+    """What killed runs left: keys and ACL users by run id, and what was not touched.
+
+    `alive` are the runs that are still connected, None where it was not asked which.
+    """
 
     keys: Mapping[str, tuple[tuple[int, bytes], ...]]
     users: Mapping[str, tuple[str, ...]]
-    alive: frozenset[str]
+    alive: frozenset[str] | None
     never_expiring: int
 
     @property
@@ -82,11 +86,20 @@ def run_of(contract: Contract, name: str) -> str | None:
     return match[1] if match and contract.tenant.is_valid(name) else None
 
 
-def find_leftovers(clients: Pools, contract: Contract) -> Leftovers:
-    """Pass once over the server, reading only."""
+def find_leftovers(
+    clients: Pools, contract: Contract, *, max_impact: float = 1.0, living: bool = True
+) -> Leftovers:
+    """Pass once over the server, reading only; `living` also asks which runs are connected.
+
+    Raises:
+        LivingRunsUnknownError: CLIENT LIST is denied, and `living` was asked for.
+
+    """
+    alive = _connected_runs(clients) if living else None
     keys: dict[str, list[tuple[int, bytes]]] = {}
     never_expiring: Counter[str] = Counter()
-    for batch in scan(clients, [database.number for database in contract.databases], sizes=False):
+    numbers = [database.number for database in contract.databases]
+    for batch in scan(clients, numbers, max_impact=max_impact, sizes=False):
         for name, _, ttl, _ in batch.rows:
             parsed = contract.parse(batch.database, name)
             run = run_of(contract, parsed.tenant) if parsed and parsed.tenant else None
@@ -103,7 +116,8 @@ def find_leftovers(clients: Pools, contract: Contract) -> Leftovers:
     return Leftovers(
         keys={run: tuple(found) for run, found in keys.items()},
         users={run: tuple(found) for run, found in users.items()},
-        alive=frozenset(_connected_runs(clients)),
+        # A run may begin during the pass, so it is asked twice.
+        alive=None if alive is None else alive | _connected_runs(clients),
         never_expiring=never_expiring.total(),
     )
 
@@ -140,12 +154,11 @@ def _users(clients: Pools) -> Iterator[str]:
             yield words[1]
 
 
-def _connected_runs(clients: Pools) -> Iterator[str]:
+def _connected_runs(clients: Pools) -> frozenset[str]:
     try:
         connections = clients[0].client_list()
-    except redis.ResponseError:
-        return
-    for connection in connections:
-        match = re.match(rf"{CLIENT_PREFIX}:({RUN_ID}):", connection.get("name", ""))
-        if match:
-            yield match[1]
+    except redis.ResponseError as error:
+        raise LivingRunsUnknownError(str(error)) from None
+    names = (connection.get("name", "") for connection in connections)
+    matches = (re.match(rf"{CLIENT_PREFIX}:({RUN_ID}):", name) for name in names)
+    return frozenset(match[1] for match in matches if match)

@@ -45,6 +45,16 @@ class RunBrokenError(ConformanceError):
         )
 
 
+class LivingRunsUnknownError(ConformanceError):
+    """Which runs are still connected cannot be seen, so their keys might be in use."""
+
+    def __init__(self, reply: str) -> None:
+        super().__init__(
+            f"The server refuses CLIENT LIST to this user ({reply}), so nobody can tell which runs "
+            "are still connected: allow +client|list, or give --force when none is."
+        )
+
+
 class RunIdInUseError(ConformanceError):
     """Keys of a run's tenants were there before the run began."""
 

@@ -13,6 +13,7 @@ from kryonix_cache.conformance.errors import UsageError
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.reference_impl.contract import load_contract
 from kryonix_cache.reference_impl.reachability import reach
+from kryonix_cache.reference_impl.scan import impact_of
 
 __all__ = ["runs"]
 
@@ -27,7 +28,14 @@ __all__ = ["runs"]
 @click.option("--contract", type=click.Path(path_type=Path), help="A contract file of your own.")
 @click.option("--run", "only", metavar="ID", help="Clean up behind this run only.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
-@click.option("--force", is_flag=True, help="Also behind a run that is still connected.")
+@click.option("--force", is_flag=True, help="Also behind a run that is, or may be, connected.")
+@click.option(
+    "--max-impact",
+    default="high",
+    show_default=True,
+    metavar="SHARE",
+    help="low, medium, high, or the share of time in which the server may be busy.",
+)
 def clean(
     *,
     target: str | None,
@@ -36,16 +44,18 @@ def clean(
     only: str | None,
     dry_run: bool,
     force: bool,
+    max_impact: str,
 ) -> int:
     """Remove keys and ACL users that killed runs left on a server."""
+    impact = impact_of(max_impact)
     rules = load_contract(contract)
     spec = TargetSpec.resolve(target, target_file=target_file)
     if spec.endpoint is None:
         raise UsageError("A server that the suite starts keeps nothing: give --target a URL.")
     reach(spec.endpoint)
     with open_cleaner(spec.endpoint, rules) as clients:
-        found = find_leftovers(clients, rules)
-        spared = frozenset() if force else found.alive
+        found = find_leftovers(clients, rules, max_impact=impact, living=not force)
+        spared = found.alive or frozenset()
         chosen = [run for run in found.runs if run not in spared and only in {None, run}]
         for run in found.runs:
             state = "still connected, left alone" if run in spared else "left behind"
