@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,37 +14,22 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kryonix_cache.conformance.auditing import plan_audit, run_audit
 from kryonix_cache.conformance.errors import UsageError
-from kryonix_cache.conformance.judging.judges import server_judges
-from kryonix_cache.conformance.judging.keyspace import WITNESSES, audit_keyspace
-from kryonix_cache.conformance.judging.server_facts import collect
-from kryonix_cache.conformance.run import RunRequest, plan_run
-from kryonix_cache.conformance.stamps import header_of, now
-from kryonix_cache.fixtures.journal import Journal
-from kryonix_cache.fixtures.powers import Power, PowerGuard
-from kryonix_cache.fixtures.targets.bench import Bench
+from kryonix_cache.conformance.run import RunRequest, split_ids
 from kryonix_cache.fixtures.targets.specification import TargetSpec
-from kryonix_cache.fixtures.targets.target import open_target
-from kryonix_cache.reference_impl.scan import impact_of
-from kryonix_cache.reports.lines import Check, Footprint, RefusedCommand, to_json
-from kryonix_cache.reports.record import RECORD_NAME, RecordWriter
-from kryonix_cache.reports.redaction import Redactor
+from kryonix_cache.reports.lines import to_json
+from kryonix_cache.reports.record import RECORD_NAME
 from kryonix_cache.reports.rendering import write_reports
 from kryonix_cache.reports.terminal import render_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
-    from kryonix_cache.conformance.judging.judgement import Judgement
     from kryonix_cache.conformance.judging.sampling import Reading
-    from kryonix_cache.conformance.judging.server_facts import DeploymentFacts
-    from kryonix_cache.conformance.run import RunPlan
-    from kryonix_cache.fixtures.targets.target import Target
-    from kryonix_cache.reference_impl.connection import Pools
     from kryonix_cache.reports.record import Record
 
 DEFAULT_PROFILE = "production"
-_DATABASE = re.compile(r"db([0-9]+)")
 
 
 @click.command()
@@ -108,7 +90,6 @@ def audit(
     Every key is looked at once: its name, type, time to live and size. Values are read of all
     keys, of a sample of tenants, or of none.
     """
-    impact = impact_of(max_impact)
     spec = TargetSpec.resolve(target, target_file=target_file)
     if spec.endpoint is None:
         raise UsageError(
@@ -116,174 +97,26 @@ def audit(
             "that the suite would start empty: give --target redis://host:6379."
         )
     with _folder(out) as folder:
-        plan = _plan(
+        plan = plan_audit(
             RunRequest(
                 target_file=target_file,
                 profile=profile,
                 contract=contract,
                 system="none",
-                select=tuple(part.strip() for value in select for part in value.split(",")),
+                select=split_ids(select),
                 config_file=config_file,
                 replica_allowed=allow_replica,
+                fields=cast("Reading", fields),
+                max_impact=max_impact,
                 out=folder,
             )
         )
-        record = _audited(plan, spec, cast("Reading", fields), impact)
+        with _progress() as progress:
+            record = run_audit(plan, spec, progress=progress)
         if out is not None:
             write_reports(plan.folder / RECORD_NAME, plan.folder)
         _show(record, plan.folder if out is not None else None, as_json=as_json)
     return record.footer.exit_code
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Some judgements that came from one look at the target, and what that look cost."""
-
-    judgements: Mapping[str, Judgement]
-    seconds: float
-    operations: int
-
-
-def _plan(request: RunRequest) -> RunPlan:
-    """Plan the audit; what it cannot judge is refused, not left out in silence."""
-    plan = plan_run(request)
-    decided = {*server_judges(plan.contract), *WITNESSES}
-    foreign = [each for each in plan.selection if each not in decided]
-    if foreign and not all(_is_of_area(each, request.select) for each in foreign):
-        raise UsageError(
-            f"An audit does not judge {', '.join(foreign)}, which needs more than reading: "
-            "use `kryonix-cache conformance`."
-        )
-    scope = tuple(each for each in plan.scope if each in decided)
-    if not scope:
-        raise UsageError("An audit judges nothing of what --select names.")
-    return replace(plan, scope=scope)
-
-
-def _is_of_area(requirement: str, select: Sequence[str]) -> bool:
-    return requirement.partition(".")[0] in select
-
-
-def _audited(plan: RunPlan, spec: TargetSpec, reading: Reading, impact: float) -> Record:
-    started = time.monotonic()
-    journal = Journal()
-    guard = PowerGuard(Power.OBSERVE, journal)
-    allowed = plan.request.replica_allowed
-    with open_target(spec, policy=guard, replica_allowed=allowed) as target:
-        redactor = Redactor(target.secrets)
-        name = f"kryonix:{plan.request.run}:audit"
-        with (
-            target.pools(policy=guard, name=name) as pools,
-            RecordWriter(plan.folder / RECORD_NAME, redactor) as writer,
-        ):
-            facts = _facts(plan, target, pools, guard)
-            databases = _databases(plan, facts)
-            writer.header(
-                header_of(plan, target, Bench(target), command="audit", databases=len(databases))
-            )
-            parts = [
-                _server_part(plan, facts),
-                _keyspace_part(
-                    plan, pools, databases, reading=reading, impact=impact, journal=journal
-                ),
-            ]
-            for part in parts:
-                for requirement in plan.scope:
-                    if requirement in part.judgements:
-                        writer.check(_check(part, requirement, plan, target))
-            return writer.finish(
-                finished=now(),
-                seconds=round(time.monotonic() - started, 3),
-                footprint=_footprint(journal),
-            )
-
-
-def _facts(plan: RunPlan, target: Target, pools: Pools, guard: PowerGuard) -> DeploymentFacts:
-    return collect(
-        pools[target.endpoint.database],
-        target.endpoint,
-        config_file=plan.request.config_file,
-        replica_allowed=plan.request.replica_allowed,
-        policy=guard,
-    )
-
-
-def _databases(plan: RunPlan, facts: DeploymentFacts) -> list[int]:
-    """Return the databases to read: the contract's that are there, and others with keys."""
-    numbers = {database.number for database in plan.contract.databases}
-    there = facts.directives.get("databases", "")
-    if there.isdigit():
-        numbers = {number for number in numbers if number < int(there)}
-    in_use = {int(match[1]) for name in facts.info if (match := _DATABASE.fullmatch(name))}
-    return sorted(numbers | in_use)
-
-
-def _server_part(plan: RunPlan, facts: DeploymentFacts) -> _Part:
-    started = time.monotonic()
-    judgements = {
-        requirement: judge(facts, plan.contract, plan.profile)
-        for requirement, judge in server_judges(plan.contract).items()
-        if requirement in plan.scope
-    }
-    return _Part(judgements, time.monotonic() - started, facts.commands)
-
-
-def _keyspace_part(
-    plan: RunPlan,
-    pools: Pools,
-    databases: list[int],
-    *,
-    reading: Reading,
-    impact: float,
-    journal: Journal,
-) -> _Part:
-    if not WITNESSES.keys() & set(plan.scope):
-        return _Part({}, 0, 0)
-    started, mark = time.monotonic(), journal.mark()
-    with _progress() as progress:
-        found = audit_keyspace(
-            pools,
-            plan.contract,
-            reading=reading,
-            max_impact=impact,
-            databases=databases,
-            progress=progress,
-        )
-    seconds = time.monotonic() - started
-    return _Part(found.judgements, seconds, journal.since(mark).commands)
-
-
-def _check(part: _Part, requirement: str, plan: RunPlan, target: Target) -> Check:
-    judgement = part.judgements[requirement]
-    return Check(
-        requirement=requirement,
-        test="audit",
-        outcome=judgement.outcome,
-        reason=judgement.reason,
-        seconds=round(part.seconds, 6),
-        operations=part.operations,
-        observations=judgement.observations,
-        evidence=judgement.findings,
-        evidence_total=judgement.total,
-        reproduce=f"kryonix-cache audit --target {target.address} "
-        f"--profile {plan.profile.name} --select {requirement}",
-    )
-
-
-def _footprint(journal: Journal) -> Footprint:
-    sent = journal.total()
-    return Footprint(
-        commands=sent.commands,
-        foreign_keys_written=sent.foreign_keys_written,
-        keys_created=sent.keys_written,
-        keys_removed=sent.keys_removed,
-        keys_left=sent.keys_left,
-        values_read=sent.values_read,
-        refused=tuple(
-            RefusedCommand(command=each.command, reason=each.reason) for each in sent.refusals
-        ),
-        note="an audit only reads, so the keys were not looked at twice",
-    )
 
 
 def _show(record: Record, folder: Path | None, *, as_json: bool) -> None:

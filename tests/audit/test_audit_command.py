@@ -6,10 +6,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -344,3 +346,44 @@ def test_a_wrong_target_is_one_sentence_and_exit_4(target: str, sentence: str) -
 
     assert process.returncode == 4
     assert sentence in process.stderr
+
+
+def test_empty_parts_of_a_selection_are_nothing(server: ServerProcess) -> None:
+    process = audit(
+        "--target", url(server), "--json", "--select", "config.databases,, ", "--select", ""
+    )
+
+    assert results(process).keys() == {"config.databases"}
+
+
+def test_the_command_that_reproduces_a_result_works_as_it_stands(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    """It names the contract, and a path with a blank in it is one word of the shell."""
+    contract = tmp_path / "my contract.toml"
+    shipped = resources.files("kryonix_cache.reference_impl.contract").joinpath("kryonix.toml")
+    contract.write_bytes(shipped.read_bytes())
+    rest = ("--select", "config.databases", "--fields", "all", "--json", "--contract")
+    first = audit("--target", url(server), *rest, str(contract))
+    (reproduce,) = (result["reproduce"] for result in results(first).values())
+
+    program, name, *words = shlex.split(reproduce)
+    again = audit(*words, "--json")
+
+    assert (program, name) == ("kryonix-cache", "audit")
+    assert {"--contract", str(contract), "--fields", "all"} <= set(words)
+    assert results(again)["config.databases"]["reproduce"] == reproduce
+    assert again.returncode == first.returncode
+
+
+def test_a_target_file_stands_in_the_command_in_place_of_its_url(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    file = tmp_path / "target.toml"
+    file.write_text(f'url = "{url(server)}"\n')
+
+    process = audit("--target-file", str(file), "--select", "config.databases", "--json")
+
+    words = shlex.split(results(process)["config.databases"]["reproduce"])
+    assert words[2:4] == ["--target-file", str(file)]
+    assert "--target" not in words
