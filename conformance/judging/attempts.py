@@ -6,21 +6,17 @@ from __future__ import annotations
 import dataclasses
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import redis
 
 from kryonix_cache.reference_impl.connection import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kryonix_cache.reference_impl.bulk import Reply
-    from kryonix_cache.reference_impl.connection import (
-        CommandPolicy,
-        Endpoint,
-        GuardedConnection,
-    )
+    from kryonix_cache.reference_impl.connection import CommandPolicy, Endpoint
 
 PROBE_KEY = b"kryonix-cache:authentication-probe"
 """The key that an unauthenticated connection tries to read; nobody ever writes it."""
@@ -61,6 +57,18 @@ class Attempt:
     reason: str = ""
 
 
+class _Line(Protocol):
+    """One connection, which is opened and closed by hand."""
+
+    def connect(self) -> None: ...
+
+    def disconnect(self) -> None: ...
+
+    def exchange(self, commands: Sequence[Sequence[bytes]]) -> list[Reply]: ...
+
+    def read_replies(self, count: int) -> list[Reply]: ...
+
+
 def attempt_without_credentials(
     endpoint: Endpoint, *, policy: CommandPolicy | None = None
 ) -> tuple[Attempt, ...]:
@@ -76,7 +84,7 @@ def attempt_without_credentials(
     client = connect(bare, 0, policy=policy, max_connections=1)
     # The pool takes the session tickets of TLS 1.3, and a server's last words, for leftovers
     # of another command, and hands no connection out.
-    connection = cast("GuardedConnection", client.connection_pool.make_connection())
+    connection = cast("_Line", client.connection_pool.make_connection())
     try:
         connection.connect()
         replies = connection.exchange(PROBES)
@@ -95,7 +103,7 @@ def _attempt(name: str, reply: Reply) -> Attempt:
     return Attempt(name, allowed=True, reply="served")
 
 
-def _refusal(connection: GuardedConnection) -> Attempt:
+def _refusal(connection: _Line) -> Attempt:
     """Connect again and listen without a word, to learn why the connection was lost.
 
     Sending to a closed connection can lose the server's last words.
