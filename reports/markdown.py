@@ -15,10 +15,12 @@ from kryonix_cache.reports.checklist import Answer, answer_checklist
 from kryonix_cache.reports.lines import Finding, Result, Verdict
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import (
+    ON_THE_BENCH,
     SEVEREST_FIRST,
     Area,
     areas_of,
     attention_of,
+    bench_words,
     counts_words,
     hazards_of,
     meaning_of,
@@ -64,6 +66,8 @@ def _blocks(record: Record) -> Iterator[str]:
         f"{escape(header.target.version)}, contract {escape(header.contract.name)} "
         f"{escape(header.contract.version)}"
     )
+    if bench := bench_words(record):
+        yield f"- {bench}"
     yield f"- Run {_code(header.run)}, {escape(header.started)}, {footer.seconds:.1f} s"
     yield from _areas(areas_of(record))
     yield from _section("What needs attention", attention_of(record), record)
@@ -96,7 +100,8 @@ def _section(title: str, results: Sequence[Result], record: Record) -> Iterator[
 
 def _result(result: Result, statement: str) -> Iterator[str]:
     # An HTML line, in which Markdown's escapes do not count.
-    head = f"<code>{_html(result.requirement)}</code> {result.outcome} ({result.level})"
+    where = f", {ON_THE_BENCH}" if result.ran_on == "bench" else ""
+    head = f"<code>{_html(result.requirement)}</code> {result.outcome} ({result.level}{where})"
     yield f"<details><summary>{head}: {_html(statement)}</summary>"
     yield ""
     if result.reason:

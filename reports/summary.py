@@ -20,6 +20,11 @@ SEVEREST_FIRST = (
 )
 """The order in which every report lists outcomes."""
 
+ON_THE_BENCH = "on the bench"
+"""How every report says that a result is not about the target itself."""
+
+_MOST_NAMED = 5
+
 QUIET = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE})
 """Outcomes that ask nothing of the reader."""
 
@@ -101,8 +106,20 @@ def scope_words(record: Record) -> str:
     header = record.header
     over = f"{len(record.results)} requirements of profile {header.profile}"
     if header.selection:
-        return f"{over}, only the selection {', '.join(header.selection)}"
+        chosen = header.selection
+        if len(chosen) > _MOST_NAMED:
+            return f"{over}, only a selection of {len(chosen)} requirements"
+        return f"{over}, only the selection {', '.join(chosen)}"
     return over
+
+
+def bench_words(record: Record) -> str:
+    """Return how many results are not about the target itself, '' where all are."""
+    number = sum(result.ran_on == "bench" for result in record.results)
+    if not number:
+        return ""
+    found = "result was" if number == 1 else "results were"
+    return f"{number} {found} found {ON_THE_BENCH}, on servers that the suite started for them"
 
 
 def counts_words(counts: Mapping[str, int]) -> str:

@@ -5,19 +5,20 @@ The summary on the terminal: areas, what needs attention, hazards, and the verdi
 Colour only repeats what the words say, and nothing from the record is read as markup.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from kryonix_cache.reports.lines import Finding, Footprint, Outcome, Result, Verdict
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.summary import (
+    ON_THE_BENCH,
     SEVEREST_FIRST,
     areas_of,
     attention_of,
+    bench_words,
     counts_words,
     hazards_of,
     scope_words,
@@ -45,11 +46,11 @@ _VERDICT_STYLES = {
 def render_terminal(record: Record, console: Console) -> None:
     """Print the summary of a record; the last line is the verdict with its exit code."""
     header = record.header
-    console.print(
-        Text(
-            f"{header.target.product} {header.target.version} at {header.target.address}, "
-            f"contract {header.contract.name} {header.contract.version}, run {header.run}"
-        )
+    _print_indented(
+        f"{header.target.product} {header.target.version} at {header.target.address}, "
+        f"contract {header.contract.name} {header.contract.version}, run {header.run}",
+        console,
+        by=0,
     )
     _print_areas(record, console)
     _print_results("What needs attention", attention_of(record), record, console)
@@ -57,14 +58,19 @@ def render_terminal(record: Record, console: Console) -> None:
     if record.footprint is not None:
         console.print()
         loud = record.footprint.foreign_keys_written or record.footprint.keys_left
-        console.print(Text(footprint_words(record.footprint), style="bold red" if loud else ""))
+        style = "bold red" if loud else ""
+        _print_indented(footprint_words(record.footprint), console, by=0, style=style)
     console.print()
-    console.print(Text(f"{counts_words(record.footer.counts)} over {scope_words(record)}"))
-    console.print(
-        Text(
-            f"Verdict: {verdict_words(record)}, exit code {record.footer.exit_code}",
-            style=_VERDICT_STYLES.get(record.verdict, "bold red"),
-        )
+    if bench := bench_words(record):
+        _print_indented(bench, console, by=0)
+    _print_indented(
+        f"{counts_words(record.footer.counts)} over {scope_words(record)}", console, by=0
+    )
+    _print_indented(
+        f"Verdict: {verdict_words(record)}, exit code {record.footer.exit_code}",
+        console,
+        by=0,
+        style=_VERDICT_STYLES.get(record.verdict, "bold red"),
     )
 
 
@@ -82,15 +88,24 @@ def _print_areas(record: Record, console: Console) -> None:
     shown = [o for o in SEVEREST_FIRST if any(area.counts[o] for area in areas)]
     if not shown:
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("area", no_wrap=True)
-    for outcome in shown:
-        table.add_column(outcome.value, justify="right")
+    rows = [[Text("area"), *(Text(outcome.value, style="bold") for outcome in shown)]]
     for area in areas:
         cells = (Text(str(area.counts[o] or ""), style=_STYLES[o]) for o in shown)
-        table.add_row(Text(area.name), *cells)
+        rows.append([Text(area.name), *cells])
     console.print()
-    console.print(table)
+    for line in _aligned(rows):
+        console.print(line, soft_wrap=True)
+
+
+def _aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
+    """Yield rows as lines: the first column to the left, numbers to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            cell.align("right" if number else "left", width)
+        line = Text("  ").join(row)
+        line.rstrip()
+        yield line
 
 
 def _print_results(title: str, results: Iterable[Result], record: Record, console: Console) -> None:
@@ -98,13 +113,14 @@ def _print_results(title: str, results: Iterable[Result], record: Record, consol
     if not results:
         return
     console.print()
-    console.print(Text(title, style="bold"))
+    console.print(Text(title, style="bold"), soft_wrap=True)
     for result in results:
         console.print()
         head = Text(f"{result.outcome} ", style=_STYLES[result.outcome])
         head.append(result.requirement, style="bold")
-        head.append(f" ({result.level})", style="not bold")
-        console.print(head)
+        where = f", {ON_THE_BENCH}" if result.ran_on == "bench" else ""
+        head.append(f" ({result.level}{where})", style="not bold")
+        console.print(head, soft_wrap=True)
         _print_indented(record.requirements[result.requirement].statement, console)
         if result.reason:
             _print_indented(result.reason, console)
@@ -127,5 +143,9 @@ def _print_finding(finding: Finding, console: Console) -> None:
         _print_indented(f"remedy: {finding.remedy}", console, by=4)
 
 
-def _print_indented(text: str, console: Console, *, by: int = 2) -> None:
-    console.print(Padding(Text(text), (0, 0, 0, by), expand=False))
+def _print_indented(text: str, console: Console, *, by: int = 2, style: str = "") -> None:
+    if console.is_terminal:
+        console.print(Padding(Text(text, style=style), (0, 0, 0, by), expand=False))
+    else:
+        # A file has no width: a broken line would hide an id or a number from every search.
+        console.print(Text(f"{' ' * by}{text}", style=style), soft_wrap=True)

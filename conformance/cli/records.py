@@ -12,7 +12,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from kryonix_cache.reports.diff import RecordDiff, compare_records
@@ -145,16 +144,19 @@ def _facts(record: Record) -> dict[str, str]:
 
 
 def _print_runs(found: tuple[Run, ...]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("run", "started", "target", "profile", "verdict"):
-        table.add_column(name, overflow="fold")
+    console = Console()
+    rows = [("run", "verdict", "profile", "started", "target")]
     for run in found:
         if run.record:
-            cells = (*_facts(run.record).values(), run.verdict)
-            table.add_row(*map(Text, cells))
-    console = Console()
-    if table.row_count:
-        console.print(table)
+            facts = _facts(run.record)
+            rows.append(
+                (facts["run"], run.verdict, facts["profile"], facts["started"], facts["target"])
+            )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if len(rows) > 1 else ():
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        # Wrapped by the terminal alone, if at all: an id in pieces can be neither read nor copied.
+        console.print(Text("  ".join(cells).rstrip()), soft_wrap=True)
     for run in found:
         if not run.record:
             console.print(Text(f"{run.folder.name}: {run.problem}"), soft_wrap=True)

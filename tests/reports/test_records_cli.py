@@ -141,10 +141,21 @@ def test_runs_list_names_each_run_and_what_is_wrong_with_it(tmp_path: Path) -> N
 
     assert answer.code == 0
     assert lines[1].split()[0] == "later"
-    assert lines[1].split()[-1] == "non-conformant"
+    assert lines[1].split()[1] == "non-conformant"
     assert any(line.split()[0] == "accepted" and "partial (accepted)" in line for line in lines)
     assert lines[-1].startswith("d: The run record ")
     assert len(lines) == 5
+
+
+def test_runs_list_keeps_ids_whole_and_adds_no_blanks_on_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    replace(GREEN, run="20260101t000000-0a1b2c").write(tmp_path / "a")
+    lines = _command("runs", "list", tmp_path).out.splitlines()
+
+    assert [line.split()[0] for line in lines] == ["run", "20260101t000000-0a1b2c"]
+    assert lines == [line.rstrip() for line in lines]
 
 
 def test_runs_list_speaks_json(tmp_path: Path) -> None:

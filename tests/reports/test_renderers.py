@@ -4,6 +4,7 @@
 import io
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from kryonix_cache.reports.badge import render_badge
 from kryonix_cache.reports.junit import render_junit
 from kryonix_cache.reports.lines import Finding
 from kryonix_cache.reports.markdown import escape, render_markdown
+from kryonix_cache.reports.page import render_page
 from kryonix_cache.reports.record import Record
 from kryonix_cache.reports.terminal import render_terminal
 from tests.reports.records import Run, check, requirement, waiver
@@ -163,7 +165,7 @@ def test_a_badge_over_a_selection_says_so(tmp_path: Path) -> None:
 
 
 def test_the_terminal_needs_neither_colour_nor_more_than_80_columns(record: Record) -> None:
-    printed = _printed(record, color_system=None)
+    printed = _printed(record, force_terminal=True, color_system=None)
 
     assert "\x1b" not in printed
     too_long = [line for line in printed.splitlines() if len(line) > 80]
@@ -211,3 +213,40 @@ def test_a_waived_requirement_is_named_with_its_owner_everywhere(tmp_path: Path)
 
     for text in (render_junit(record).decode(), render_markdown(record), _printed(record)):
         assert "platform team" in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_file_gets_whole_lines_without_trailing_blanks(record: Record, width: int) -> None:
+    """A broken line would hide a run id or a number from every search."""
+    file = io.StringIO()
+    render_terminal(record, Console(file=file, width=width))
+    lines = file.getvalue().splitlines()
+
+    assert lines == [line.rstrip() for line in lines]
+    assert lines[0].endswith(f"run {record.header.run}")
+    assert any(line.startswith("Footprint: ") and "left, " in line for line in lines)
+    assert len([line for line in lines if line.startswith("area ")]) == 1
+
+
+def test_results_of_the_bench_are_marked_in_every_report_for_people(tmp_path: Path) -> None:
+    """Stand-ins on a server of the suite must not be taken for the target's own keys."""
+    record = Run(
+        checks=[check("keyspace.type", "fail", "1 finding", ran_on="bench"), check("server.ping")],
+        requirements=[requirement("keyspace.type"), requirement("server.ping")],
+    ).record(tmp_path)
+    words = "1 result was found on the bench"
+
+    assert words in _printed(record)
+    assert "keyspace.type (MUST, on the bench)" in _printed(record)
+    assert words in render_markdown(record)
+    assert "<code>keyspace.type</code> fail (MUST, on the bench)" in render_markdown(record)
+    assert render_page(record).count('<span class="quiet bench">on the bench</span>') == 1
+
+
+def test_a_long_selection_is_counted_and_a_short_one_named(record: Record) -> None:
+    some = tuple(result.requirement for result in record.results)
+    long = replace(record, header=replace(record.header, selection=some))
+    short = replace(record, header=replace(record.header, selection=some[:2]))
+
+    assert _printed(long).splitlines()[-2].endswith(f"only a selection of {len(some)} requirements")
+    assert _printed(short).splitlines()[-2].endswith(f"only the selection {some[0]}, {some[1]}")
