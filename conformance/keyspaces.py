@@ -8,6 +8,7 @@ synthetic tenants, which are clean by the contract, stand in on a server of the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.judging.keyspace import audit_keyspace
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 BENCH_TENANTS = 20
 PURPOSE = "keyspace"
+STAND_INS = "synthetic tenants of the reference, on the bench"
+"""What a reader must know of a judgement that is not about keys of the target."""
 
 
 def judged_keyspace(session: RunSession) -> Mapping[str, Judgement]:
@@ -45,9 +48,15 @@ def judged_keyspace(session: RunSession) -> Mapping[str, Judgement]:
         number = plan.request.seed
         tenants = synthetic_tenant_ids(plan.contract, BENCH_TENANTS, number)
         Seeder(clients).seed(SyntheticPlan(plan.contract, tenants, number))
-        return judged_data(clients, plan)
+        judgements = judged_data(clients, plan)
+    return {name: _on_the_bench(judgement) for name, judgement in judgements.items()}
 
 
 def judged_data(clients: Clients, plan: RunPlan) -> Mapping[str, Judgement]:
     """Judge all that lies on a server of the bench, every value included."""
     return audit_keyspace(clients, plan.contract, reading="all").judgements
+
+
+def _on_the_bench(judgement: Judgement) -> Judgement:
+    reason = f"{judgement.reason}; {STAND_INS}" if judgement.reason else STAND_INS
+    return replace(judgement, reason=reason)
