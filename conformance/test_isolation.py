@@ -49,6 +49,7 @@ def test_no_tenant_reads_what_another_wrote(stage: IsolationStage, evidence: Evi
     @SETTINGS
     @given(programs("put", "start"))
     @example(_EVERYBODY_WRITES)
+    @example(_EVERYBODY_WRITES[::-1])
     def hold(program: list[Step]) -> None:
         tenants = stage.play(program)
         for name, handle in tenants.handles.items():
@@ -82,6 +83,7 @@ def test_no_tenant_lists_what_another_wrote(stage: IsolationStage, evidence: Evi
     @stage.listing_settings
     @given(programs("put", "start"))
     @example(_EVERYBODY_WRITES)
+    @example(_EVERYBODY_WRITES[::-1])
     def hold(program: list[Step]) -> None:
         tenants = stage.play(program)
         for name, handle in tenants.handles.items():
@@ -112,6 +114,7 @@ def test_no_tenant_changes_what_another_wrote(stage: IsolationStage, evidence: E
     @SETTINGS
     @given(programs("put", "start"))
     @example(_EVERYBODY_WRITES)
+    @example(_EVERYBODY_WRITES[::-1])
     def hold(program: list[Step]) -> None:
         tenants = stage.play(program)
         for name in TENANT_NAMES:
