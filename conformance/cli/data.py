@@ -156,7 +156,8 @@ def unseed(
     """Remove from a server exactly what seeding wrote.
 
     Give the same --tenants, --random-seed and --at. A key that was changed since is kept and
-    named, and the exit code is then 10.
+    named, and the exit code is then 10. Keys of the whole system, such as templates, stay while
+    any other tenant is on the server.
     """
     keyspace = load_contract(contract)
     plan = _plan(keyspace, tenants, random_seed, at, removing=True)
@@ -168,6 +169,11 @@ def unseed(
         click.echo(_table(_counts(plan, keyspace)))
     done = "Would remove" if dry_run else "Removed"
     shared = f", {report.shared} of the system's were not ours" if report.shared else ""
+    if report.needed:
+        why = (
+            "other tenants may need them" if report.removed else "no tenant of this seed was there"
+        )
+        shared += f", {report.needed} of the system's were kept because {why}"
     click.echo(
         f"{done} {report.removed} of {report.planned} keys from {endpoint.address}: "
         f"{report.missing} were not there{shared}, {len(report.changed)} were changed since "

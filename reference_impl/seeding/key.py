@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 Command: TypeAlias = tuple[bytes, ...]
 Value: TypeAlias = bytes | tuple[bytes, ...] | frozenset[bytes] | dict[bytes, bytes]
@@ -106,8 +106,17 @@ class SeedPlan(Protocol):
         """Number of keys of each database that has any."""
         ...
 
+    @property
+    def tenant_databases(self) -> Sequence[int]:
+        """The databases that may hold keys of tenants, be they of this plan or not."""
+        ...
+
     def keys(self, database: int) -> Iterator[SeedKey]:
         """Return the keys of one database."""
+        ...
+
+    def is_of_tenant(self, database: int, name: bytes) -> bool:
+        """Say whether a key belongs to a tenant, be it of this plan or not."""
         ...
 
 

@@ -33,14 +33,16 @@ class SeedReport:
 class UnseedReport:
     """Counts of keys, and (database, key) of each that was changed since and therefore kept.
 
-    planned = removed + missing + shared + len(changed). `shared` belong to the whole system and
-    were written by somebody else.
+    planned = removed + missing + shared + needed + len(changed). `shared` belong to the whole
+    system and were written by somebody else; `needed` belong to it as well, and stay because
+    other tenants are there, or none of this plan was.
     """
 
     planned: int
     removed: int
     missing: int
     shared: int = 0
+    needed: int = 0
     changed: tuple[tuple[int, bytes], ...] = ()
 
     def __add__(self, other: UnseedReport) -> UnseedReport:
@@ -49,6 +51,7 @@ class UnseedReport:
             self.removed + other.removed,
             self.missing + other.missing,
             self.shared + other.shared,
+            self.needed + other.needed,
             self.changed + other.changed,
         )
 

@@ -13,10 +13,11 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.seeding.key import Command, SeedKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 SAMPLE_FILE = "sample.toml"
 
@@ -47,6 +48,17 @@ class SamplePlan:
     def keys(self, database: int) -> Iterator[SeedKey]:
         """Return the sample's keys of one database, in the order of the specification."""
         return iter(self._keys.get(database, []))
+
+    @property
+    def tenant_databases(self) -> Sequence[int]:
+        """The databases that may hold keys of tenants."""
+        families = default_contract().tenant_families
+        return sorted({database for family in families for database in family.databases})
+
+    def is_of_tenant(self, database: int, name: bytes) -> bool:
+        """Say whether a key belongs to a tenant."""
+        parsed = default_contract().parse(database, name)
+        return parsed is not None and parsed.family.per_tenant
 
 
 @cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from typing import Protocol
 
 import redis
@@ -25,6 +26,7 @@ from kryonix_cache.reference_impl.seeding.report import (
     SeedReport,
     UnseedReport,
 )
+from kryonix_cache.reference_impl.seeding.sharing import tenants_remain
 from kryonix_cache.reference_impl.seeding.transaction import Lane, remove
 
 LANES = 3
@@ -93,6 +95,9 @@ class Seeder:
     def unseed(self, plan: SeedPlan, *, dry_run: bool = False) -> UnseedReport:
         """Remove each key of the plan that is as seeding wrote it, and name the changed ones.
 
+        The keys of the whole system go last, and only where tenants of the plan went and no
+        other tenant is left: two sets of tenants share them.
+
         With `dry_run` nothing is removed, and the report says what would be.
 
         Raises:
@@ -102,12 +107,27 @@ class Seeder:
         """
         report = NOTHING_UNSEEDED
         with _interruption(lambda: f"At least {report.removed} keys were removed"):
+            shared: list[SeedKey] = []
             for database in sorted(plan.sizes):
-                with bulk(self._connections[database]) as connection:
-                    for batch in in_batches(plan.keys(database)):
-                        report += remove(connection, batch, dry_run=dry_run)
-                        self._progress("removing", len(batch))
+                keys = _apart(plan.keys(database), shared)
+                for part in self._removed(database, keys, dry_run=dry_run):
+                    report += part
+            needed = bool(shared) and (
+                report.removed == 0
+                or tenants_remain(self._connections, plan, going=report.removed if dry_run else 0)
+            )
+            for database, keys in groupby(shared, lambda key: key.database):
+                for part in self._removed(database, keys, dry_run=dry_run, needed=needed):
+                    report += part
         return report
+
+    def _removed(
+        self, database: int, keys: Iterator[SeedKey], *, dry_run: bool, needed: bool = False
+    ) -> Iterator[UnseedReport]:
+        with bulk(self._connections[database]) as connection:
+            for batch in in_batches(keys):
+                yield remove(connection, batch, dry_run=dry_run, needed=needed)
+                self._progress("removing", len(batch))
 
     def _found(
         self, connection: GuardedConnection, keys: Iterator[SeedKey]
@@ -148,6 +168,15 @@ class Seeder:
         report = lane.settle()
         self._progress("writing", report.planned)
         return report
+
+
+def _apart(keys: Iterator[SeedKey], shared: list[SeedKey]) -> Iterator[SeedKey]:
+    """Yield the keys that are no shared ones, and put those into the list."""
+    for key in keys:
+        if key.shared:
+            shared.append(key)
+        else:
+            yield key
 
 
 def _silent(_action: str, _keys: int) -> None:

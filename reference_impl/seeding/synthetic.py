@@ -103,6 +103,17 @@ class SyntheticPlan:
             sizes[database] = sizes.get(database, 0) + count
         return sizes
 
+    @property
+    def tenant_databases(self) -> Sequence[int]:
+        """The databases that may hold keys of tenants."""
+        families = self._contract.tenant_families
+        return sorted({database for family in families for database in family.databases})
+
+    def is_of_tenant(self, database: int, name: bytes) -> bool:
+        """Say whether a key belongs to a tenant."""
+        parsed = self._contract.parse(database, name)
+        return parsed is not None and parsed.family.per_tenant
+
     def counts(self) -> Mapping[tuple[int, str], int]:
         """Return the number of keys of each (database, family name)."""
         counts: dict[tuple[int, str], int] = {}

@@ -120,18 +120,22 @@ def _seeded(states: Sequence[State]) -> SeedReport:
 
 
 def remove(
-    connection: GuardedConnection, keys: Sequence[SeedKey], *, dry_run: bool = False
+    connection: GuardedConnection,
+    keys: Sequence[SeedKey],
+    *,
+    dry_run: bool = False,
+    needed: bool = False,
 ) -> UnseedReport:
     """Remove those of `keys` that are as seeding wrote them; say which were changed.
 
-    With `dry_run` nothing but reading commands is sent.
+    With `dry_run`, and for keys that are still `needed`, nothing but reading commands is sent.
 
     Raises:
         ContendedKeysError: another client changed the keys during each attempt.
 
     """
-    if dry_run:
-        return _unseeded(keys, inspect(connection, keys))
+    if dry_run or needed:
+        return _unseeded(keys, inspect(connection, keys), needed=needed)
     for _ in range(ATTEMPTS):
         _, found = ask(connection, _watch(keys))
         states = inspect(connection, keys) if found else [State.MISSING] * len(keys)
@@ -145,7 +149,10 @@ def remove(
 _AS_SEEDED = frozenset({State.OURS, State.OF_ANOTHER_MOMENT})
 
 
-def _unseeded(keys: Sequence[SeedKey], states: Sequence[State]) -> UnseedReport:
+def _unseeded(
+    keys: Sequence[SeedKey], states: Sequence[State], *, needed: bool = False
+) -> UnseedReport:
+    ours = sum(state in _AS_SEEDED for state in states)
     changed = tuple(
         (key.database, key.name)
         for key, state in zip(keys, states, strict=True)
@@ -153,8 +160,9 @@ def _unseeded(keys: Sequence[SeedKey], states: Sequence[State]) -> UnseedReport:
     )
     return UnseedReport(
         planned=len(keys),
-        removed=sum(state in _AS_SEEDED for state in states),
+        removed=0 if needed else ours,
         missing=states.count(State.MISSING),
         shared=states.count(State.SHARED),
+        needed=ours if needed else 0,
         changed=changed,
     )

@@ -270,7 +270,7 @@ def test_more_tenants_can_be_added_to_those_that_are_there(redis_pools: Pools) -
 
 
 def test_sample_and_synthetic_tenants_live_on_one_server(redis_pools: Pools) -> None:
-    """Keys of the whole system that are there already are left, and are not removed."""
+    """Keys of the whole system that are there already are left, and all stay with the sample."""
     seed_sample(redis_pools, datetime(2025, 1, 1, tzinfo=UTC))
     before = values(redis_pools)
     plan = plan_of(2)
@@ -278,8 +278,33 @@ def test_sample_and_synthetic_tenants_live_on_one_server(redis_pools: Pools) -> 
 
     assert report.shared == 6
     removal = Seeder(redis_pools).unseed(plan)
-    assert (removal.removed, removal.shared, removal.changed) == (report.written, 6, ())
-    assert values(redis_pools) == before
+    assert (removal.removed, removal.needed) == (2 * len(CONTRACT.tenant_families), 10)
+    assert (removal.shared, removal.changed) == (6, ())
+    after = values(redis_pools)
+    assert {place: after[place] for place in before} == before
+    assert len(after) == len(before) + 10
+
+
+@pytest.mark.parametrize("seeded", [7, SEED])
+def test_a_set_of_tenants_leaves_the_keys_that_another_set_needs(
+    redis_pools: Pools, seeded: int
+) -> None:
+    """Taking back what was never seeded, or a part of it, breaks nobody else's templates."""
+    Seeder(redis_pools).seed(SyntheticPlan(CONTRACT, ["a", "b", "c"], seeded))
+    before = values(redis_pools)
+    never = SyntheticPlan(CONTRACT, ["never"], SEED)
+    part = SyntheticPlan(CONTRACT, ["a"], seeded)
+    for dry_run in (True, False):
+        assert Seeder(redis_pools).unseed(never, dry_run=dry_run).removed == 0
+        assert values(redis_pools) == before
+    would = Seeder(redis_pools).unseed(part, dry_run=True)
+    assert Seeder(redis_pools).unseed(part) == would
+    assert (would.removed, would.needed) == (len(CONTRACT.tenant_families), 16)
+
+    rest = SyntheticPlan(CONTRACT, ["b", "c"], seeded)
+    would = Seeder(redis_pools).unseed(rest, dry_run=True)
+    assert Seeder(redis_pools).unseed(rest) == would
+    assert (would.needed, values(redis_pools)) == (0, {})
 
 
 def test_a_system_key_of_another_type_is_refused(redis_pools: Pools) -> None:
@@ -304,4 +329,5 @@ def test_a_changed_tenant_is_kept_by_unseed_and_named(redis_pools: Pools) -> Non
     report = Seeder(redis_pools).unseed(plan)
 
     assert report.changed == ((2, queue.name),)
-    assert report.removed == report.planned - 1
+    assert report.needed == 16
+    assert report.removed == report.planned - 1 - 16
