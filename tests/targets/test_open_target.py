@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from kryonix_cache.fixtures.errors import NoServerBinaryError, NoTargetError
+from kryonix_cache.fixtures.errors import NoServerBinaryError, NoTargetError, PowerRefusedError
 from kryonix_cache.fixtures.journal import Journal
 from kryonix_cache.fixtures.powers import Power, PowerGuard
 from kryonix_cache.fixtures.targets import starters
@@ -59,6 +59,23 @@ def test_a_url_is_live_and_is_left_as_it_was(server: ServerProcess) -> None:
     assert endpoint.password
     assert endpoint.password not in header + repr(target)
     assert server.running
+
+
+def test_a_live_target_hands_out_clients_that_only_read(server: ServerProcess) -> None:
+    """Whoever wants to write on somebody's server has to say with which power."""
+    endpoint = server.endpoint
+    url = f"redis://{endpoint.username}:{endpoint.password}@{endpoint.host_and_port}"
+    with open_target(TargetSpec.resolve(url, environ={})) as target, target.pools() as pools:
+        client = target.connect(3)
+        assert client.get("guarded") is None
+        for each in (client, pools[3]):
+            with pytest.raises(PowerRefusedError):
+                each.set("guarded", 1)
+        client.close()
+        trusted = target.connect(3, policy=PowerGuard(Power.WHOLE, Journal()))
+        assert trusted.set("guarded", 1)
+        assert trusted.delete("guarded")
+        trusted.close()
 
 
 def test_the_first_contact_only_reads(server: ServerProcess) -> None:
