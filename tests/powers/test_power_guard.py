@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -392,3 +393,45 @@ def test_the_table_agrees_with_the_server_about_keys(server: ServerProcess) -> N
         with bulk(client) as connection:
             assert connection.exchange([(b"COMMAND", b"GETKEYS", *command)]) == [keys]
     client.close()
+
+
+def limited(longest: int | None) -> PowerGuard:
+    return PowerGuard(Power.OWN, Journal(), owns=owns, longest_seconds=longest)
+
+
+def lifetimes(seconds: int) -> list[str]:
+    """Return each command that gives a key so many seconds to live."""
+    until = int(time.time()) + seconds
+    return [
+        f"EXPIRE {OWN} {seconds}",
+        f"expire {OWN} {seconds} NX",
+        f"PEXPIRE {OWN} {seconds * 1000}",
+        f"EXPIREAT {OWN} {until}",
+        f"PEXPIREAT {OWN} {until * 1000}",
+        f"SET {OWN} v EX {seconds}",
+        f"SET {OWN} v NX px {seconds * 1000}",
+        f"SET {OWN} v EXAT {until}",
+        f"SET {OWN} v PXAT {until * 1000}",
+        f"SETEX {OWN} {seconds} v",
+        f"PSETEX {OWN} {seconds * 1000} v",
+        f"GETEX {OWN} EX {seconds}",
+        f"GETEX {OWN} PXAT {until * 1000}",
+    ]
+
+
+@pytest.mark.parametrize("command", lifetimes(1_000_000_000))
+def test_own_gives_no_key_a_longer_life_than_the_limit(command: str) -> None:
+    """A key that a killed run leaves must be gone soon, not in thirty years."""
+    words = tuple(command.encode().split())
+    with pytest.raises(PowerRefusedError, match="live longer than 3600 s"):
+        limited(3600).check(words, DATABASE)
+    limited(None).check(words, DATABASE)
+
+
+@pytest.mark.parametrize("command", lifetimes(3600))
+def test_own_gives_a_key_as_long_a_life_as_the_limit(command: str) -> None:
+    limited(3600).check(tuple(command.encode().split()), DATABASE)
+
+
+def test_a_value_that_reads_like_an_option_is_no_lifetime() -> None:
+    limited(3600).check((b"SET", OWN.encode(), b"EX", b"EX", b"60"), DATABASE)
