@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 CLIENT_PREFIX = "kryonix"
 OWN_NAMESPACE = "isolation.own-namespace"
 
+SHORTEST_LIFETIME_S = 300
+"""Keys of a run may live as long as the contract's longest family, and at least so long."""
+
 
 def client_name(run: str, purpose: str) -> str:
     """Return the CLIENT SETNAME of a run's connection, by which a server's lists name the test."""
@@ -227,12 +230,18 @@ class RunSession:
         on_target = server is self.target
         power = Power.OWN if on_target else Power.WHOLE
         journal = self._journals["target" if on_target else "bench"]
-        return PowerGuard(power, journal, owns=self.plan.tenants.owns)
+        lifetimes = [each.ttl.max_seconds or 0 for each in self.plan.contract.families]
+        return PowerGuard(
+            power,
+            journal,
+            owns=self.plan.tenants.owns,
+            longest_seconds=max(max(lifetimes), SHORTEST_LIFETIME_S),
+        )
 
     @contextmanager
     def _pools(self, server: Target, guard: PowerGuard, purpose: str) -> Iterator[Pools]:
         name = client_name(self.plan.request.run, purpose)
-        with server.pools(policy=guard, name=name) as pools:
+        with server.pools(policy=guard, name=name, sockets=self.plan.contract.client) as pools:
             yield pools
 
     # --- what the recorder asks for ---

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
+    from kryonix_cache.reference_impl.contract.model import ClientRule
+
 __all__ = [
     "FORBIDDEN",
     "Command",
@@ -281,12 +283,14 @@ def connect(
     timeout: float = 5.0,
     max_connections: int = 16,
     decode: bool = False,
+    sockets: ClientRule | None = None,
 ) -> redis.Redis:
     """Make a client of one database; nothing is sent before its first command.
 
     `timeout` limits, in seconds, the wait for a connection to be made, for one of the pool
     to be free, and for each reply. `endpoint.database` is not looked at: what the client is
-    bound to stands in the call. Close the client to close its pool.
+    bound to stands in the call. `sockets` are the options of each TCP socket, those of the
+    project's own contract by default (E02). Close the client to close its pool.
     """
     pool = BlockingConnectionPool(
         max_connections=max_connections,
@@ -303,7 +307,7 @@ def connect(
         driver_info=None,
         policy=policy,
         name=name,
-        **_transport(endpoint),
+        **_transport(endpoint, sockets or default_contract().client),
     )
     return redis.Redis.from_pool(pool)
 
@@ -323,8 +327,10 @@ class Pools:
         timeout: float = 5.0,
         max_connections: int = 16,
         decode: bool = False,
+        sockets: ClientRule | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self._sockets = sockets
         self._policy = policy
         self._name = name
         self._timeout = timeout
@@ -343,6 +349,7 @@ class Pools:
                     name=self._name,
                     timeout=self._timeout,
                     max_connections=self._max_connections,
+                    sockets=self._sockets,
                     decode=self._decode,
                 )
             return self._clients[database]
@@ -390,14 +397,14 @@ _CLASSES: dict[str, type[_TcpConnection | _TlsConnection | _UnixConnection]] = {
 }
 
 
-def _transport(endpoint: Endpoint) -> dict[str, Any]:
+def _transport(endpoint: Endpoint, rule: ClientRule) -> dict[str, Any]:
     if endpoint.scheme == "unix":
         return {"path": endpoint.path}
     options: dict[str, Any] = {
         "host": endpoint.host,
         "port": endpoint.port,
         "socket_keepalive": True,
-        "socket_keepalive_options": _tcp_options(),
+        "socket_keepalive_options": _tcp_options(rule),
     }
     if endpoint.scheme == "rediss":
         options |= {
@@ -410,8 +417,7 @@ def _transport(endpoint: Endpoint) -> dict[str, Any]:
     return options
 
 
-def _tcp_options() -> dict[int, int]:
-    rule = default_contract().client
+def _tcp_options(rule: ClientRule) -> dict[int, int]:
     # macOS has no TCP_USER_TIMEOUT and calls the idle time TCP_KEEPALIVE.
     wanted = {
         "TCP_USER_TIMEOUT": rule.tcp_user_timeout_ms,
