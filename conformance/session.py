@@ -235,7 +235,7 @@ class RunSession:
             power,
             journal,
             owns=self.plan.tenants.owns,
-            longest_seconds=max(max(lifetimes), SHORTEST_LIFETIME_S),
+            longest_seconds=max(*lifetimes, SHORTEST_LIFETIME_S),
         )
 
     @contextmanager
