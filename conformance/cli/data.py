@@ -14,9 +14,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kryonix_cache.fixtures.declared_writes import DeclaredWrites
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.reference_impl.connection import Endpoint, Pools
-from kryonix_cache.reference_impl.contract import Contract, load_contract
+from kryonix_cache.reference_impl.contract import Contract, default_contract, load_contract
 from kryonix_cache.reference_impl.reachability import reach
 from kryonix_cache.reference_impl.seeding import (
     MOMENT,
@@ -121,7 +122,7 @@ def seed(
     plan = _plan(keyspace, tenants, random_seed, at)
     endpoint = _endpoint(target, target_file, plan)
     planned = sum(plan.sizes.values())
-    with Pools(endpoint, name=CLIENT_NAME) as pools, _progress(planned, quiet=quiet) as progress:
+    with _pools(endpoint, plan, keyspace) as pools, _progress(planned, quiet=quiet) as progress:
         seeder = Seeder(pools, progress=progress)
         if dry_run:
             there = seeder.check(plan)
@@ -163,7 +164,7 @@ def unseed(
     plan = _plan(keyspace, tenants, random_seed, at, removing=True)
     endpoint = _endpoint(target, target_file, plan)
     planned = sum(plan.sizes.values())
-    with Pools(endpoint, name=CLIENT_NAME) as pools, _progress(planned, quiet=quiet) as progress:
+    with _pools(endpoint, plan, keyspace) as pools, _progress(planned, quiet=quiet) as progress:
         report = Seeder(pools, progress=progress).unseed(plan, dry_run=dry_run)
     if dry_run:
         click.echo(_table(_counts(plan, keyspace)))
@@ -216,6 +217,12 @@ def _endpoint(target: str | None, target_file: Path | None, plan: SeedPlan) -> E
     # The last database shows whether the server has them all.
     reach(replace(spec.endpoint, database=max(plan.sizes)))
     return spec.endpoint
+
+
+def _pools(endpoint: Endpoint, plan: SeedPlan, keyspace: Contract) -> Pools:
+    # The sample is the specification's own, whatever contract was given for counting.
+    declared = keyspace if isinstance(plan, SyntheticPlan) else default_contract()
+    return Pools(endpoint, policy=DeclaredWrites(declared), name=CLIENT_NAME)
 
 
 def _counts(plan: SeedPlan, contract: Contract) -> Mapping[tuple[int, str], int]:
