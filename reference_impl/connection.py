@@ -10,7 +10,7 @@ and bulk reads, so that no way around it is left.
 from __future__ import annotations
 
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -154,11 +154,15 @@ class GuardedConnection(AbstractConnection):
         try:
             super().on_connect_check_health(check_health)
             self._give_name()
+            self._settle()
         except BaseException:
             self.disconnect()
             raise
         finally:
             self._packer.setting_up = False
+
+    def _settle(self) -> None:
+        """Wait for what the transport itself still sends; nothing by default."""
 
     def _give_name(self) -> None:
         if self._name is None:
@@ -268,6 +272,14 @@ class _TcpConnection(GuardedConnection, Connection):
 
 class _TlsConnection(GuardedConnection, SSLConnection):
     """TLS with a verified certificate."""
+
+    def _settle(self) -> None:
+        # Under TLS 1.3 session tickets follow the handshake. Without a round trip that reads
+        # them, redis-py's pool takes them for the rest of an earlier reply and drops the
+        # connection. What PING is answered does not matter, a refusal included.
+        self.send_command("PING")
+        with suppress(redis.ResponseError, redis.AuthenticationError):
+            self.read_response()
 
 
 class _UnixConnection(GuardedConnection, UnixDomainSocketConnection):

@@ -279,6 +279,16 @@ def test_tls_with_a_verified_certificate_works(tls_server: ServerProcess) -> Non
     assert reach(tls_server.endpoint).role == "master"
 
 
+def test_tls_works_where_the_set_up_sends_nothing(
+    redis_binary: Path, certificate: TlsFiles
+) -> None:
+    """No account, no name, database 0: session tickets are not taken for a stale reply."""
+    with ServerProcess(redis_binary, ServerPlan(tls=certificate, open_access=True)) as server:
+        client = connect(server.endpoint)
+        assert client.ping()
+        client.close()
+
+
 def test_a_certificate_of_an_unknown_authority_is_not_trusted(tls_server: ServerProcess) -> None:
     with pytest.raises(TlsFailureError, match="not trusted"):
         reach(replace(tls_server.endpoint, ca_file=None))
