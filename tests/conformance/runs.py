@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -78,7 +79,13 @@ def start(
         cwd=cwd,
         env=surroundings(variables),
         start_new_session=True,
+        # A build system may start the tests with Ctrl-C ignored, and children inherit that.
+        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 (the tests start no threads before)
     )
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def finish(process: subprocess.Popen[str], out: Path) -> Run:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,25 @@ VIOLATIONS = [
 ]
 
 
+PACKAGE, COPY = "kryonix_cache", "kryonix_copy"
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Lay the five folders out as the import package: the linter follows no editable install."""
-    copy_to(tmp_path / "kryonix_cache", packaged())
+    """Lay the five folders out as a package, and the configuration beside it.
+
+    The package has another name, because the linter would look into the installed one.
+    """
+    copy_to(tmp_path / COPY, packaged())
+    shutil.copy(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    for path in (tmp_path / "pyproject.toml", *(tmp_path / COPY).rglob("*.py")):
+        path.write_text(path.read_text(encoding="utf-8").replace(PACKAGE, COPY), encoding="utf-8")
     return tmp_path
 
 
 def lint(tree: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [tool("lint-imports"), "--no-cache", "--config", ROOT / "pyproject.toml"],
+        [tool("lint-imports"), "--no-cache", "--config", tree / "pyproject.toml"],
         cwd=tree,
         env=os.environ | {"PYTHONPATH": str(tree), "COLUMNS": "200"},
         capture_output=True,
@@ -50,8 +60,8 @@ def test_the_import_rules_are_kept(tree: Path) -> None:
 
 @pytest.mark.parametrize(("module", "imported", "rule"), VIOLATIONS)
 def test_a_forbidden_import_is_caught(tree: Path, module: str, imported: str, rule: str) -> None:
-    with (tree / "kryonix_cache" / module).open("a", encoding="utf-8") as file:
-        file.write(f"\nimport kryonix_cache.{imported}\n")
+    with (tree / COPY / module).open("a", encoding="utf-8") as file:
+        file.write(f"\nimport {COPY}.{imported}\n")
     done = lint(tree)
     assert done.returncode == 1
     broken = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
