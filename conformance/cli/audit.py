@@ -15,6 +15,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kryonix_cache.conformance.auditing import plan_audit, run_audit
+from kryonix_cache.conformance.cli.target_options import (
+    ALLOW_REPLICA,
+    CONFIG_FILE,
+    CONTRACT,
+    FIELDS,
+    MAX_IMPACT,
+    SELECT,
+    TARGET_FILE,
+    TARGET_URL,
+    profile_option,
+)
 from kryonix_cache.conformance.errors import UsageError
 from kryonix_cache.conformance.run import RunRequest, split_ids
 from kryonix_cache.fixtures.targets.specification import TargetSpec
@@ -33,42 +44,15 @@ DEFAULT_PROFILE = "production"
 
 
 @click.command()
-@click.option("--target", metavar="URL", help="The server; default KRYONIX_TARGET.")
-@click.option(
-    "--target-file",
-    type=click.Path(path_type=Path),
-    help="TOML file with url, username, password, ca_file, cert_file, key_file.",
-)
-@click.option(
-    "--profile",
-    default=DEFAULT_PROFILE,
-    show_default=True,
-    help="ci, staging, production or hardened.",
-)
-@click.option("--contract", type=click.Path(path_type=Path), help="A contract file of your own.")
-@click.option(
-    "--select", "select", metavar="ID,...", multiple=True, help="These requirements or areas only."
-)
-@click.option(
-    "--fields",
-    type=click.Choice(["all", "sample", "none"]),
-    default="sample",
-    show_default=True,
-    help="Whose values to read; reading touches access clocks on servers without NO-TOUCH.",
-)
-@click.option(
-    "--max-impact",
-    default="high",
-    show_default=True,
-    metavar="SHARE",
-    help="low, medium, high, or the share of time in which the server may be busy.",
-)
-@click.option(
-    "--config-file",
-    type=click.Path(path_type=Path),
-    help="The server's configuration file, to compare with what runs.",
-)
-@click.option("--allow-replica", is_flag=True, help="Accept a target that is a replica.")
+@TARGET_URL
+@TARGET_FILE
+@profile_option(DEFAULT_PROFILE)
+@CONTRACT
+@SELECT
+@FIELDS
+@MAX_IMPACT
+@CONFIG_FILE
+@ALLOW_REPLICA
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON, nothing else.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep record and reports here.")
 def audit(

@@ -14,6 +14,17 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from kryonix_cache.conformance.cli.target_options import (
+    ALLOW_REPLICA,
+    CONFIG_FILE,
+    CONTRACT,
+    FIELDS,
+    MAX_IMPACT,
+    SELECT,
+    TARGET_ANY,
+    TARGET_FILE,
+    profile_option,
+)
 from kryonix_cache.conformance.errors import RunBrokenError
 from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.conformance.run import (
@@ -41,30 +52,11 @@ _PYTEST_VARIABLES = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.option(
-    "--target",
-    metavar="TARGET",
-    help="URL, docker, local, embedded or auto; default KRYONIX_TARGET, else auto.",
-)
-@click.option(
-    "--target-file",
-    type=click.Path(path_type=Path),
-    help="TOML file with url, username, password, ca_file, cert_file, key_file.",
-)
-@click.option(
-    "--profile",
-    default=DEFAULT_PROFILE,
-    show_default=True,
-    help="ci, staging, production or hardened.",
-)
-@click.option(
-    "--select",
-    "select",
-    metavar="ID,...",
-    multiple=True,
-    help="Judge these requirements or areas only.",
-)
-@click.option("--contract", type=click.Path(path_type=Path), help="A contract file of your own.")
+@TARGET_ANY
+@TARGET_FILE
+@profile_option(DEFAULT_PROFILE)
+@SELECT
+@CONTRACT
 @click.option(
     "--system",
     default=REFERENCE,
@@ -81,31 +73,15 @@ _PYTEST_VARIABLES = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_
 @click.option(
     "--grant",
     "grants",
-    metavar="POWER=HOST:PORT/DB",
+    metavar="own=HOST:PORT/DB",
     multiple=True,
-    help="Let this power work on a live target.",
+    help="Let an implementation that the guard cannot see work on a live target.",
 )
-@click.option(
-    "--config-file",
-    type=click.Path(path_type=Path),
-    help="The target's configuration file, to compare with.",
-)
+@CONFIG_FILE
 @click.option("--redis-image", metavar="IMAGE", help="Image of the docker target.")
-@click.option(
-    "--fields",
-    type=click.Choice(["all", "sample", "none"]),
-    default="sample",
-    show_default=True,
-    help="Whose values to read on a live target.",
-)
-@click.option(
-    "--max-impact",
-    default="high",
-    show_default=True,
-    metavar="SHARE",
-    help="low, medium, high, or the share of time in which a scan may keep the target busy.",
-)
-@click.option("--allow-replica", is_flag=True, help="Accept a target that is a replica.")
+@FIELDS
+@MAX_IMPACT
+@ALLOW_REPLICA
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

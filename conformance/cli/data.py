@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kryonix_cache.conformance.cli.target_options import CONTRACT, TARGET_FILE, TARGET_URL
 from kryonix_cache.fixtures.declared_writes import DeclaredWrites
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.reference_impl.connection import Endpoint, Pools
@@ -27,6 +27,9 @@ from kryonix_cache.reference_impl.seeding import (
     SyntheticPlan,
     synthetic_tenant_ids,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PARTIAL = 10
 """Exit code of an unseed that kept keys which were changed since."""
@@ -62,12 +65,8 @@ def _common(command: Command) -> Command:
     """Add the options that both commands have."""
     for option in reversed(
         (
-            click.option("--target", metavar="URL", help="The server; default KRYONIX_TARGET."),
-            click.option(
-                "--target-file",
-                type=click.Path(path_type=Path),
-                help="TOML file with url, username, password, ca_file, cert_file, key_file.",
-            ),
+            TARGET_URL,
+            TARGET_FILE,
             click.option(
                 "--tenants",
                 type=click.IntRange(1, MOST_TENANTS),
@@ -86,11 +85,7 @@ def _common(command: Command) -> Command:
                 metavar="TIME",
                 help="The moment that the data carries, in ISO 8601 with an offset.",
             ),
-            click.option(
-                "--contract",
-                type=click.Path(path_type=Path),
-                help="A contract file of your own, for synthetic tenants.",
-            ),
+            CONTRACT,
             click.option("--dry-run", is_flag=True, help="Look and say, but change nothing."),
             click.option("--quiet", is_flag=True, help="No progress bar."),
         )

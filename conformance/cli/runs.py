@@ -3,39 +3,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kryonix_cache.conformance.cleaning import find_leftovers, open_cleaner, remove_leftovers
 from kryonix_cache.conformance.cli.records import runs
+from kryonix_cache.conformance.cli.target_options import (
+    CONTRACT,
+    MAX_IMPACT,
+    TARGET_FILE,
+    TARGET_URL,
+)
 from kryonix_cache.conformance.errors import UsageError
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.reference_impl.contract import load_contract
 from kryonix_cache.reference_impl.reachability import reach
 from kryonix_cache.reference_impl.scan import impact_of
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["runs"]
 
 
 @runs.command("clean")
-@click.option("--target", metavar="URL", help="The server; default KRYONIX_TARGET.")
-@click.option(
-    "--target-file",
-    type=click.Path(path_type=Path),
-    help="TOML file with url, username, password, ca_file, cert_file, key_file.",
-)
-@click.option("--contract", type=click.Path(path_type=Path), help="A contract file of your own.")
+@TARGET_URL
+@TARGET_FILE
+@CONTRACT
 @click.option("--run", "only", metavar="ID", help="Clean up behind this run only.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @click.option("--force", is_flag=True, help="Also behind a run that is, or may be, connected.")
-@click.option(
-    "--max-impact",
-    default="high",
-    show_default=True,
-    metavar="SHARE",
-    help="low, medium, high, or the share of time in which the server may be busy.",
-)
+@MAX_IMPACT
 def clean(
     *,
     target: str | None,
