@@ -62,7 +62,11 @@ _CHUNK = 1 << 16
 
 
 class GuardedConnection(AbstractConnection):
-    """A connection that sends nothing unchecked; the transport comes from the second base."""
+    """A connection that sends nothing unchecked; the transport comes from the second base.
+
+    Where `silent` is set its set-up sends nothing but credentials, database and name, so that
+    the first words of the server can be heard.
+    """
 
     def __init__(
         self, *, policy: CommandPolicy | None = None, name: str | None = None, **options: Any
@@ -70,6 +74,7 @@ class GuardedConnection(AbstractConnection):
         self._packer = GuardedPacker(policy, options.get("db", 0))
         self._name = name
         self._reader = _reader()
+        self.silent = False
         super().__init__(command_packer=cast("Any", self._packer), **options)
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 (redis-py's signature)
@@ -79,7 +84,8 @@ class GuardedConnection(AbstractConnection):
         try:
             super().on_connect_check_health(check_health)
             self._give_name()
-            self._settle()
+            if not self.silent:
+                self._settle()
         except BaseException:
             self.disconnect()
             raise

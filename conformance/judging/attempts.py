@@ -60,6 +60,8 @@ class Attempt:
 class _Line(Protocol):
     """One connection, which is opened and closed by hand."""
 
+    silent: bool
+
     def connect(self) -> None: ...
 
     def disconnect(self) -> None: ...
@@ -108,6 +110,7 @@ def _refusal(connection: _Line) -> Attempt:
 
     Sending to a closed connection can lose the server's last words.
     """
+    connection.silent = True
     try:
         connection.connect()
     except redis.RedisError as error:
