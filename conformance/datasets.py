@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from kryonix_cache.reference_impl.scan import scan
 
 if TYPE_CHECKING:
+    from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.seeding import SeedPlan
     from kryonix_cache.reference_impl.seeding.key import Value
-    from kryonix_cache.reference_impl.tenant_store import Clients
 
 Place: TypeAlias = tuple[int, bytes]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kryonix_cache.fixtures.journal import Journal
-    from kryonix_cache.reference_impl.tenant_store import Clients
+    from kryonix_cache.reference_impl.connection import Clients
 
 MOST_KEYS_LOOKED_AT = 2_000_000
 """Above this many keys the second look would cost a live server more than it proves."""

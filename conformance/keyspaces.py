@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.judging.judgement import Judgement
     from kryonix_cache.conformance.run import RunPlan
     from kryonix_cache.conformance.session import RunSession
-    from kryonix_cache.reference_impl.tenant_store import Clients
+    from kryonix_cache.reference_impl.connection import Clients
 
 BENCH_TENANTS = 20
 PURPOSE = "keyspace"

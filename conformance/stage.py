@@ -18,7 +18,7 @@ from kryonix_cache.conformance.programs import (
     Tenants,
     written,
 )
-from kryonix_cache.reference_impl.tenant_store import CACHE, SESSION, Clients
+from kryonix_cache.reference_impl.tenant_store import CACHE, SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.run import RunTenants
     from kryonix_cache.fixtures.system import TenantStore
+    from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
 
 LISTS_ON_LIVE = 2

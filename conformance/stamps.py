@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from kryonix_cache.conformance import DISTRIBUTION
 from kryonix_cache.reports.lines import (
     BenchStamp,
     ContractStamp,
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.run import RunPlan
     from kryonix_cache.fixtures.targets.bench import Bench
     from kryonix_cache.fixtures.targets.target import Target
-
-DISTRIBUTION = "kryonix-cache-conformance"
 
 
 def now() -> str:

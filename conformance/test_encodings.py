@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.run import RunTenants
     from kryonix_cache.conformance.session import RunSession
+    from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
-    from kryonix_cache.reference_impl.tenant_store import Clients
 
 _EXPIRE_SECONDS = 60
 _COMPACT = {"hash": {"listpack", "ziplist"}, "zset": {"listpack", "ziplist"}, "set": {"intset"}}

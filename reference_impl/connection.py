@@ -12,7 +12,7 @@ from __future__ import annotations
 import socket
 from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import hiredis
 import redis
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORBIDDEN",
+    "Clients",
     "Command",
     "CommandPolicy",
     "Endpoint",
@@ -253,6 +254,14 @@ def connect(
         **_transport(endpoint, sockets or default_contract().client),
     )
     return redis.Redis.from_pool(pool)
+
+
+class Clients(Protocol):
+    """A client for each database, bound to it for life; `Pools` is one."""
+
+    def __getitem__(self, database: int, /) -> redis.Redis:
+        """Return the client of one database."""
+        ...
 
 
 class Pools:

@@ -87,7 +87,7 @@ def _facts(client: redis.Redis) -> ServerFacts:
     if isinstance(info, bytes) and not fields:
         raise redis.InvalidResponse(_NOT_INFO)
     named = role[0] if isinstance(role, list) and role else None
-    product, version = _product(fields)
+    product, version = product_of(fields)
     return ServerFacts(
         product=product,
         version=version,
@@ -107,7 +107,8 @@ def _fields(info: bytes) -> dict[str, str]:
     return {name: value for name, colon, value in pairs if colon}
 
 
-def _product(fields: Mapping[str, str]) -> tuple[str, str]:
+def product_of(fields: Mapping[str, str]) -> tuple[str, str]:
+    """Return name and version of a server from its INFO fields, 'unknown' where they are absent."""
     # Valkey keeps redis_version for old clients, so its own field is asked first.
     for product in ("valkey", "dragonfly", "redis"):
         version = fields.get(f"{product}_version")

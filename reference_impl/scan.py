@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import redis
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kryonix_cache.reference_impl.bulk import Reply
+    from kryonix_cache.reference_impl.connection import Clients, GuardedConnection
 
 KeyRow: TypeAlias = tuple[bytes, bytes, int, int]
 """Name, type, time to live in milliseconds (-1: for ever), and size in bytes of one key."""
@@ -53,30 +54,6 @@ class ScanBatch:
     database: int
     rows: Sequence[KeyRow]
     vanished: int
-
-
-class Clients(Protocol):
-    """A client for each database, as `Pools` gives them."""
-
-    def __getitem__(self, database: int, /) -> redis.Redis:
-        """Return the client of one database."""
-        ...
-
-
-class Reader(Protocol):
-    """A connection that reads in bulk; replies come as they are on the wire."""
-
-    def exchange(self, commands: Sequence[Sequence[bytes]]) -> list[Reply]:
-        """Send commands and return their replies; an error reply stands in its place."""
-        ...
-
-    def send_keys(self, template: KeyTemplate, keys: Sequence[bytes]) -> None:
-        """Send the commands of a template for each key."""
-        ...
-
-    def read_replies(self, count: int) -> list[Reply]:
-        """Return so many replies to what was sent."""
-        ...
 
 
 def impact_of(text: str) -> float:
@@ -140,7 +117,7 @@ def count_keys(clients: Clients, databases: Iterable[int]) -> dict[int, int]:
 
 
 @contextmanager
-def reader(client: redis.Redis, *, untouched: bool = False) -> Iterator[Reader]:
+def reader(client: redis.Redis, *, untouched: bool = False) -> Iterator[GuardedConnection]:
     """Take a connection for bulk reads.
 
     With `untouched`, reading leaves the access clocks of the values alone where the server
@@ -208,7 +185,7 @@ class _Pause:
 
 
 def _batches(
-    connection: Reader, database: int, template: KeyTemplate, pause: _Pause
+    connection: GuardedConnection, database: int, template: KeyTemplate, pause: _Pause
 ) -> Iterator[ScanBatch]:
     pause.start()
     judged: ScanBatch | None = None
@@ -222,7 +199,7 @@ def _batches(
         yield judged
 
 
-def _chunks(connection: Reader) -> Iterator[list[bytes]]:
+def _chunks(connection: GuardedConnection) -> Iterator[list[bytes]]:
     cursor = b"0"
     while True:
         page = connection.exchange([(b"SCAN", cursor, b"COUNT", b"%d" % PAGE_KEYS)])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from kryonix_cache.reference_impl.errors import ValueTooLongLivedError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
 
 Text: TypeAlias = bytes | bytearray | memoryview | str | int | float
@@ -38,14 +39,6 @@ def serves(contract: Contract) -> bool:
         "tenant",
         "session",
     }
-
-
-class Clients(Protocol):
-    """A client for each database; `Pools` is one."""
-
-    def __getitem__(self, database: int) -> redis.Redis:
-        """Return the client that is bound to `database`."""
-        ...
 
 
 class TenantStore:

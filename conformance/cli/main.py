@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kryonix_cache.conformance import DISTRIBUTION
 from kryonix_cache.reference_impl.errors import KryonixError
 from kryonix_cache.reports.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DISTRIBUTION = "kryonix-cache-conformance"
 INTERRUPTED = 2
 INTERNAL_ERROR = 3
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kryonix_cache.conformance.judging.sampling import Reading, Sample
+    from kryonix_cache.reference_impl.connection import Clients, GuardedConnection
     from kryonix_cache.reference_impl.contract import Contract
-    from kryonix_cache.reference_impl.scan import Clients, Reader
 
     Progress = Callable[[int, int], None]
 
@@ -133,7 +133,7 @@ class _Audit:
                 done(self._tally.seen["keys"])
             self._judge_values(connection, values)
 
-    def _judge_values(self, connection: Reader, keys: Sequence[KeyAt]) -> None:
+    def _judge_values(self, connection: GuardedConnection, keys: Sequence[KeyAt]) -> None:
         there = 0
         for at, value in read_values(connection, keys):
             there += 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kryonix_cache.reference_impl.bulk import Reply
-    from kryonix_cache.reference_impl.scan import Clients
+    from kryonix_cache.reference_impl.connection import Clients
 
 KNOWN_KEYS = 50_000
 """How many keys that exist are remembered; sectors are asked for again and again."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.judging.tally import KeyAt
     from kryonix_cache.reference_impl.bulk import Reply
-    from kryonix_cache.reference_impl.scan import Reader
+    from kryonix_cache.reference_impl.connection import GuardedConnection
 
 Value: TypeAlias = bytes | dict[bytes, bytes] | list[bytes]
 """A string, the fields of a hash, or the elements of a list, set or sorted set."""
@@ -33,7 +33,7 @@ READ_KEYS = 50
 """Values asked in one go; a value has at most the contract's limit for big keys."""
 
 
-def read_values(reader: Reader, keys: Sequence[KeyAt]) -> Iterator[tuple[KeyAt, Value]]:
+def read_values(reader: GuardedConnection, keys: Sequence[KeyAt]) -> Iterator[tuple[KeyAt, Value]]:
     """Yield the value of each key that is still there with its family's type.
 
     Raises:

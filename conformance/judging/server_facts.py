@@ -14,6 +14,7 @@ import redis
 
 from kryonix_cache.conformance.judging.attempts import Attempt, attempt_without_credentials
 from kryonix_cache.conformance.judging.config_file import ConfigFile, read_config_file
+from kryonix_cache.reference_impl.reachability import product_of
 from kryonix_cache.reference_impl.scan import reader, told
 
 if TYPE_CHECKING:
@@ -87,11 +88,7 @@ class DeploymentFacts:
     @property
     def product(self) -> tuple[str, str]:
         """Name and version, 'unknown' where the server does not tell."""
-        # Valkey keeps redis_version for old clients, so its own field is asked first.
-        for name in ("valkey", "dragonfly", "redis"):
-            if version := self.info.get(f"{name}_version"):
-                return name, version
-        return "unknown", "unknown"
+        return product_of(self.info)
 
 
 def collect(

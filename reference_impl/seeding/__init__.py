@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kryonix_cache.reference_impl.seeding.key import SeedKey, SeedPlan
 from kryonix_cache.reference_impl.seeding.report import SeedReport, UnseedReport
 from kryonix_cache.reference_impl.seeding.sample import SamplePlan
-from kryonix_cache.reference_impl.seeding.seeder import Connections, Progress, Seeder
+from kryonix_cache.reference_impl.seeding.seeder import Progress, Seeder
 from kryonix_cache.reference_impl.seeding.synthetic import (
     MOMENT,
     SyntheticPlan,
@@ -18,9 +18,10 @@ from kryonix_cache.reference_impl.seeding.synthetic import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from kryonix_cache.reference_impl.connection import Clients
+
 __all__ = [
     "MOMENT",
-    "Connections",
     "Progress",
     "SamplePlan",
     "SeedKey",
@@ -35,11 +36,11 @@ __all__ = [
 ]
 
 
-def seed_sample(connections: Connections, at: datetime | None = None) -> SeedReport:
+def seed_sample(connections: Clients, at: datetime | None = None) -> SeedReport:
     """Write the specification's sample; see `Seeder.seed` for what is raised."""
     return Seeder(connections).seed(SamplePlan(at))
 
 
-def unseed_sample(connections: Connections) -> UnseedReport:
+def unseed_sample(connections: Clients) -> UnseedReport:
     """Remove the specification's sample; see `Seeder.unseed` for what is raised."""
     return Seeder(connections).unseed(SamplePlan())

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
-from typing import Protocol
 
 import redis
 
-from kryonix_cache.reference_impl.connection import GuardedConnection, bulk
+from kryonix_cache.reference_impl.connection import Clients, GuardedConnection, bulk
 from kryonix_cache.reference_impl.seeding.errors import ForeignKeyError, SeedingInterruptedError
 from kryonix_cache.reference_impl.seeding.inspection import State, answered, inspect
 from kryonix_cache.reference_impl.seeding.key import SeedKey, SeedPlan, in_batches
@@ -36,18 +35,10 @@ Progress = Callable[[str, int], None]
 """Called with what is being done and with the number of keys it was just done for."""
 
 
-class Connections(Protocol):
-    """A client for each database, as `Pools` of the reference gives them."""
-
-    def __getitem__(self, database: int, /) -> redis.Redis:
-        """Return the client of one database."""
-        ...
-
-
 class Seeder:
     """Writes the keys of a plan and no other, and removes them again."""
 
-    def __init__(self, connections: Connections, *, progress: Progress | None = None) -> None:
+    def __init__(self, connections: Clients, *, progress: Progress | None = None) -> None:
         self._connections = connections
         self._progress = progress or _silent
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     import redis
 
+    from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.seeding.key import SeedPlan
-    from kryonix_cache.reference_impl.seeding.seeder import Connections
 
 
-def tenants_remain(connections: Connections, plan: SeedPlan, *, going: int = 0) -> bool:
+def tenants_remain(connections: Clients, plan: SeedPlan, *, going: int = 0) -> bool:
     """Say whether the server holds more keys of tenants than the `going` ones.
 
     One pass of SCAN over the databases that can hold any, which ends as soon as it is known. A
