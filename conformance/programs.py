@@ -19,7 +19,7 @@ from kryonix_cache.conformance.evidence import answer_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kryonix_cache.fixtures.system import TenantHandle, TenantStore
+    from kryonix_cache.fixtures.capabilities import TenantHandle, TenantStore
 
 # Look-alikes: each name is a prefix of another, or meets it when separators are dropped.
 TENANT_NAMES = ("a", "ab", "a-b", "a_b")

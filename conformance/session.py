@@ -195,7 +195,19 @@ class RunSession:
         """Give the system under test on the target or on a server of the bench."""
         self._baseline(server)
         with self.clients_of(server, purpose) as pools:
-            yield build(self._factory, Surroundings(self.plan.contract, server.endpoint, pools))
+            yield build(
+                self._factory,
+                Surroundings(
+                    self.plan.contract,
+                    server.endpoint,
+                    pools,
+                    server.async_pools(
+                        policy=self._guard(server),
+                        name=client_name(self.plan.request.run, purpose),
+                        sockets=self.plan.contract.client,
+                    ),
+                ),
+            )
 
     def _baseline(self, server: Target) -> None:
         """Remember what lies on a disposable server before the system first works there."""

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from kryonix_cache.fixtures.errors import SystemUnusableError
+from kryonix_cache.fixtures.powers import Power, PowerGuard
 from kryonix_cache.fixtures.system import Surroundings, System, build
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def smoke_check(
     wrongly, or where the server saw commands that did not come through the given clients.
     """
     before = _counted(server)
-    system = build(factory, Surroundings(run.contract, server.endpoint, clients))
+    async_clients = server.async_pools(policy=PowerGuard(Power.WHOLE, journal, owns=run.owns))
+    system = build(factory, Surroundings(run.contract, server.endpoint, clients, async_clients))
     _exercise(system, run)
     seen = _counted(server)
     seen.subtract(before)

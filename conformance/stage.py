@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.run import RunTenants
-    from kryonix_cache.fixtures.system import TenantStore
+    from kryonix_cache.fixtures.capabilities import TenantStore
     from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
 

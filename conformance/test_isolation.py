@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.datasets import Place
     from kryonix_cache.conformance.stage import IsolationStage
-    from kryonix_cache.fixtures.system import TenantHandle
+    from kryonix_cache.fixtures.capabilities import TenantHandle
     from kryonix_cache.reference_impl.contract import Contract
 
 _WRITES: tuple[Kind, ...] = ("put", "start")

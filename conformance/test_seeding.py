@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.datasets import Place
     from kryonix_cache.conformance.judging.judgement import Judgement
     from kryonix_cache.conformance.session import RunSession
-    from kryonix_cache.fixtures.system import Seeding
+    from kryonix_cache.fixtures.capabilities import Seeding
     from kryonix_cache.reference_impl.connection import Pools
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only place of the project that makes Redis clients.
+"""The only place of the project that makes Redis clients; `async_connection` is its twin.
 
 Each client is bound to one database for life (E12), retries nothing, waits for nothing
 without a limit, and lets no command reach the wire that `forbidden` or the client's own
@@ -57,7 +57,7 @@ __all__ = [
 
 # RESP2 needs no HELLO, which an ACL of Redis 6.2 may deny, works behind every proxy, and
 # brings no push messages between the replies of a bulk read.
-_PROTOCOL = 2
+PROTOCOL = 2
 _UNFINISHED = object()
 _CHUNK = 1 << 16
 
@@ -126,13 +126,33 @@ class GuardedConnection(AbstractConnection):
             raise UncheckedBytesError
         super().send_packed_command(command, check_health)
 
-    def exchange(self, commands: Sequence[Sequence[bytes]]) -> list[Reply]:
+    def exchange(self, commands: Sequence[Sequence[bytes]], *, wait: float = 0) -> list[Reply]:
         """Send a pipeline and return its replies; an error reply stands in its place.
 
-        Costs a tenth of a redis-py pipeline: replies are neither converted nor decoded.
+        `wait` are the seconds that the server itself may take its time (BLPOP), beyond the
+        socket's time-out. Costs a tenth of a redis-py pipeline: replies are neither converted
+        nor decoded.
         """
-        self.send_packed_command(self._packer.pack_batch(commands))
-        return self.read_replies(len(commands))
+        try:
+            self.send_packed_command(self._packer.pack_batch(commands))
+            with self._patient(wait):
+                return self.read_replies(len(commands))
+        except BaseException:
+            # Replies may be under way, also where a signal came between sending and reading.
+            self.disconnect()
+            raise
+
+    @contextmanager
+    def _patient(self, wait: float) -> Iterator[None]:
+        sock, usual = self._get_socket(), self.socket_timeout
+        if not wait or sock is None or usual is None:
+            yield
+            return
+        sock.settimeout(usual + wait)
+        try:
+            yield
+        finally:
+            sock.settimeout(usual)
 
     def exchange_keys(self, template: KeyTemplate, keys: Sequence[bytes]) -> list[Reply]:
         """Run the read commands of a template for each key; replies in the order sent."""
@@ -243,7 +263,7 @@ def connect(
         db=database,
         username=endpoint.username,
         password=endpoint.password,
-        protocol=_PROTOCOL,
+        protocol=PROTOCOL,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         decode_responses=decode,
@@ -251,7 +271,7 @@ def connect(
         driver_info=None,
         policy=policy,
         name=name,
-        **_transport(endpoint, sockets or default_contract().client),
+        **transport_options(endpoint, sockets or default_contract().client),
     )
     return redis.Redis.from_pool(pool)
 
@@ -349,7 +369,8 @@ _CLASSES: dict[str, type[_TcpConnection | _TlsConnection | _UnixConnection]] = {
 }
 
 
-def _transport(endpoint: Endpoint, rule: ClientRule) -> dict[str, Any]:
+def transport_options(endpoint: Endpoint, rule: ClientRule) -> dict[str, Any]:
+    """Return what a connection class of redis-py takes to reach the endpoint."""
     if endpoint.scheme == "unix":
         return {"path": endpoint.path}
     options: dict[str, Any] = {

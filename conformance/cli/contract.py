@@ -154,6 +154,7 @@ def _family_rows(families: Iterable[Family]) -> list[dict[str, object]]:
             "type": family.type,
             "expires_s": family.ttl.max_seconds,
             "durable": family.durable,
+            "access": family.access if family.per_tenant else None,
             "required": family.required,
         }
         for family in families

@@ -10,8 +10,10 @@ from kryonix_cache.reference_impl.contract.contract import Contract
 from kryonix_cache.reference_impl.contract.formats import FORMATS
 from kryonix_cache.reference_impl.contract.keys import part_names
 from kryonix_cache.reference_impl.contract.model import (
+    AccessRule,
     Channel,
     ClientRule,
+    CommandSet,
     Companion,
     Database,
     Directive,
@@ -41,7 +43,11 @@ def assemble(data: Mapping[str, Any], *, sha256: str) -> Contract:
         client=ClientRule(**data["client"]),
         databases=tuple(Database(**table) for table in data["database"]),
         families=tuple(_family(name, table) for name, table in data["family"].items()),
-        channels=tuple(Channel(name, **table) for name, table in data.get("channel", {}).items()),
+        channels=tuple(
+            Channel(name, **table, parts=part_names(table["pattern"]))
+            for name, table in data.get("channel", {}).items()
+        ),
+        access=_access(data["access"]) if "access" in data else None,
         sectors=tuple(_sector(name, table) for name, table in data.get("sector", {}).items()),
         profiles={
             name: _profile(name, table, directives) for name, table in data["profile"].items()
@@ -62,6 +68,7 @@ def _family(name: str, table: Mapping[str, Any]) -> Family:
         type=table["type"],
         ttl=TtlRule(None if table["ttl"] == "persistent" else table["ttl"]["expires"]),
         durable=table["durable"],
+        access=table.get("access", "write"),
         required=table.get("required", False),
         purpose=table["purpose"],
         parts=part_names(table["key"]),
@@ -73,6 +80,19 @@ def _family(name: str, table: Mapping[str, Any]) -> Family:
         accompanied_by=Companion(companion["family"], companion.get("erratum"))
         if companion
         else None,
+    )
+
+
+def _access(table: Mapping[str, Any]) -> AccessRule:
+    return AccessRule(
+        user=table["user"],
+        revocation_s=table["revocation_s"],
+        session=tuple(table["session"]),
+        channel=tuple(table["channel"]),
+        commands={
+            kind: CommandSet(tuple(each["read"]), tuple(each["write"]))
+            for kind, each in table["commands"].items()
+        },
     )
 
 

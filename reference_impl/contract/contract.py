@@ -8,17 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kryonix_cache.reference_impl.contract.keys import KeyBuilder, KeyParser, Matcher
+from kryonix_cache.reference_impl.contract.model import ParsedChannel, ParsedKey
 from kryonix_cache.reference_impl.errors import ContractError, UnknownFamilyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kryonix_cache.reference_impl.contract.model import (
+        AccessRule,
         Channel,
         ClientRule,
         Database,
         Family,
-        ParsedKey,
         Profile,
         SecretRule,
         Sector,
@@ -46,6 +47,7 @@ class Contract:
     databases: tuple[Database, ...]
     families: tuple[Family, ...]
     channels: tuple[Channel, ...]
+    access: AccessRule | None
     sectors: tuple[Sector, ...]
     profiles: Mapping[str, Profile]
     parts: Mapping[str, str]
@@ -63,6 +65,14 @@ class Contract:
     @cached_property
     def _parsers(self) -> Mapping[str, KeyParser]:
         return {family.name: KeyParser(family, self.parts) for family in self.families}
+
+    @cached_property
+    def _channel_builders(self) -> Mapping[str, KeyBuilder]:
+        return {c.name: KeyBuilder(c, self.parts, self.tenant) for c in self.channels}
+
+    @cached_property
+    def _channel_parsers(self) -> Mapping[str, KeyParser]:
+        return {channel.name: KeyParser(channel, self.parts) for channel in self.channels}
 
     @cached_property
     def _matchers(self) -> Mapping[int, Matcher]:
@@ -114,6 +124,23 @@ class Contract:
         self.family(family_name)
         return self._builders[family_name].build(parts)
 
+    def channel(self, channel_family: str, **parts: str) -> bytes:
+        """Build a channel's name; raise KeyPartError, InvalidTenantIdError, UnknownFamilyError."""
+        if channel_family not in self._channel_builders:
+            raise UnknownFamilyError(
+                f"The contract {self.name!r} has no channel family {channel_family!r}: "
+                f"`kryonix-cache contract docs` lists them."
+            )
+        return self._channel_builders[channel_family].build(parts)
+
+    def parse_channel(self, name: bytes) -> ParsedChannel | None:
+        """Take a channel's name apart; None if it belongs to no family of channels."""
+        for channel in self.channels:
+            parts = self._channel_parsers[channel.name].parse(name)
+            if parts is not None:
+                return ParsedChannel(channel, parts)
+        return None
+
     def parse(self, database: int, key: bytes) -> ParsedKey | None:
         """Take a key of `database` apart; None if it belongs to no family of that database.
 
@@ -129,4 +156,6 @@ class Contract:
         match = matcher.match(key)
         if match is None:
             return None
-        return self._parsers[matcher.families[match.index].name].parse(key)
+        family = matcher.families[match.index]
+        parts = self._parsers[family.name].parse(key)
+        return None if parts is None else ParsedKey(family, parts)

@@ -18,7 +18,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kryonix_cache.reference_impl.contract.model import SEPARATOR, Family, ParsedKey, TenantRule
+from kryonix_cache.reference_impl.contract.model import (
+    SEPARATOR,
+    Channel,
+    Family,
+    TenantRule,
+    shortened,
+)
 from kryonix_cache.reference_impl.errors import KeyPartError
 
 if TYPE_CHECKING:
@@ -54,10 +60,17 @@ def _pattern_of(part: str, parts: Mapping[str, str]) -> bytes:
 
 
 class KeyBuilder:
-    """Builds the keys of one family and refuses every part that could reach another key."""
+    """Builds the names of one family of keys or channels.
 
-    def __init__(self, family: Family, parts: Mapping[str, str], tenant: TenantRule) -> None:
+    It refuses every part that could reach another name.
+    """
+
+    def __init__(
+        self, family: Family | Channel, parts: Mapping[str, str], tenant: TenantRule
+    ) -> None:
         self.family = family
+        kind = "key of family" if isinstance(family, Family) else "channel of family"
+        self._what = f"{kind} {family.name!r}"
         self._segments = [(_part_of(each), each) for each in family.pattern.split(SEPARATOR)]
         self._rules = {
             name: re.compile(parts[name].encode()) for name in family.parts if name != TENANT
@@ -77,18 +90,16 @@ class KeyBuilder:
         if given.keys() != set(self.family.parts):
             wanted = ", ".join(self.family.parts) or "no part"
             found = ", ".join(sorted(given)) or "none"
-            raise KeyPartError(
-                f"A key of family {self.family.name!r} takes {wanted}, but {found} was given."
-            )
+            raise KeyPartError(f"A {self._what} takes {wanted}, but {found} was given.")
 
     def _check_part(self, name: str, value: str) -> None:
         if name == TENANT:
             self._tenant.check(value)
         elif not self._holds(name, value):
             raise KeyPartError(
-                f"The part {name!r} of a key of family {self.family.name!r} must match "
+                f"The part {name!r} of a {self._what} must match "
                 f"{self._rules[name].pattern.decode()} and hold no {SEPARATOR!r}, "
-                f"but is {value!a}."
+                f"but is {shortened(value)}."
             )
 
     def _holds(self, name: str, value: str) -> bool:
@@ -182,18 +193,17 @@ def _segment_pattern(segment: str, parts: Mapping[str, str]) -> bytes:
 
 
 class KeyParser:
-    """Takes the keys of one family apart; the inverse of KeyBuilder."""
+    """Takes the names of one family of keys or channels apart; the inverse of KeyBuilder."""
 
-    def __init__(self, family: Family, parts: Mapping[str, str]) -> None:
-        self.family = family
+    def __init__(self, family: Family | Channel, parts: Mapping[str, str]) -> None:
         self._segments = [
             (part, re.compile(_pattern_of(part, parts) if part else re.escape(segment.encode())))
             for segment in family.pattern.split(SEPARATOR)
             for part in [_part_of(segment)]
         ]
 
-    def parse(self, key: bytes) -> ParsedKey | None:
-        """Return the key's parts, or None if it is no key of this family."""
+    def parse(self, key: bytes) -> dict[str, str] | None:
+        """Return the parts of the name, or None if it is none of this family."""
         raw = key.split(_SEPARATOR)
         if len(raw) != len(self._segments) or not _is_utf8(key):
             return None
@@ -203,7 +213,7 @@ class KeyParser:
                 return None
             if name is not None:
                 parts[name] = value.decode()
-        return ParsedKey(self.family, parts)
+        return parts
 
 
 def may_meet(first: str, second: str, parts: Mapping[str, str]) -> bool:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.contract.formats import Format
 
 SEPARATOR = ":"
+_SHOWN = 80
+_ORDINARY = "a"
 
 KeyType = Literal["string", "hash", "list", "set", "zset"]
+Access = Literal["write", "read", "none"]
 Comparison = Literal["equal", "equal-and-host-has-it", "set-and-host-has-it"]
 Unit = Literal["count", "seconds", "bytes", "word", "snapshots"]
 
@@ -30,6 +33,12 @@ class Database:
     number: int
     name: str
     purpose: str
+
+
+class TenantId(str):
+    """A tenant id that has been checked; made by `TenantRule.parse` and nowhere else."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -50,19 +59,45 @@ class TenantRule:
 
     def check(self, tenant: str) -> None:
         """Raise InvalidTenantIdError, naming the first character that offends, if any does."""
-        if self.is_valid(tenant):
-            return
-        raise InvalidTenantIdError(
-            f"The tenant id {tenant!a} is not valid{_offence(tenant)}: give {self.wanted}."
-        )
+        if not isinstance(tenant, str):
+            raise InvalidTenantIdError(
+                f"A tenant id is text, not {type(tenant).__name__}: give {self.wanted}."
+            )
+        if not self.is_valid(tenant):
+            raise InvalidTenantIdError(
+                f"The tenant id {shortened(tenant)} is not valid{self._offence(tenant)}: "
+                f"give {self.wanted}."
+            )
+
+    def parse(self, tenant: str) -> TenantId:
+        """Return the id as a value that needs no second check; raise InvalidTenantIdError."""
+        self.check(tenant)
+        return TenantId(tenant)
+
+    def _offence(self, tenant: str) -> str:
+        for index, character in enumerate(tenant):
+            if not self._may_hold(character):
+                return f" ({_name_of(character)} at position {index + 1})"
+        for index in {0, len(tenant) - 1} if tenant else ():
+            if self.is_valid(_ORDINARY) and not self.is_valid(tenant[index]):
+                return f" ({_name_of(tenant[index])} at position {index + 1})"
+        return f" ({len(tenant)} characters)"
+
+    def _may_hold(self, character: str) -> bool:
+        if not self.is_valid(_ORDINARY):
+            # Ids of this contract have a form that no short text has: only what is never meant
+            # to stand in a name is called an offender.
+            return character.isascii() and (character.isalnum() or character in "._-")
+        return any(self.is_valid(text) for text in (character, f"a{character}a"))
 
 
-def _offence(tenant: str) -> str:
-    for index, character in enumerate(tenant):
-        if not re.fullmatch("[a-z0-9_-]", character):
-            name = unicodedata.name(character, f"character U+{ord(character):04X}")
-            return f" ({name} at position {index + 1})"
-    return f" ({len(tenant)} characters)"
+def _name_of(character: str) -> str:
+    return unicodedata.name(character, f"character U+{ord(character):04X}")
+
+
+def shortened(text: str) -> str:
+    """Return untrusted text as ASCII between quotes, cut off where it would fill the screen."""
+    return ascii(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!a}..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +150,8 @@ class Family:
     """A family of keys: one pattern, one type, one rule of expiry, one set of fields.
 
     `fields` belongs to hashes, `value` to the other types: the string itself, or each element
-    of a list, set or sorted set.
+    of a list, set or sorted set. `access` is what a tenant's own user of the server may do
+    with the tenant's keys.
     """
 
     name: str
@@ -124,6 +160,7 @@ class Family:
     type: KeyType
     ttl: TtlRule
     durable: bool
+    access: Access
     required: bool
     purpose: str
     parts: tuple[str, ...]
@@ -160,11 +197,53 @@ class ParsedKey:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A family of Pub/Sub channels."""
+    """A family of Pub/Sub channels; its pattern is made as those of keys are."""
 
     name: str
     pattern: str
     purpose: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedChannel:
+    """A channel's name taken apart: its family, its named parts, and its tenant if it has one."""
+
+    channel: Channel
+    parts: Mapping[str, str]
+
+    @property
+    def tenant(self) -> str | None:
+        """Tenant of the channel, or None for one of the system."""
+        return self.parts.get("tenant")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSet:
+    """Commands that read keys, and commands that write them, in lower case."""
+
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """What a tenant's own user of the server may do.
+
+    `user` is the user's name with the place of the tenant. An open connection loses what is
+    taken from its user within `revocation_s` seconds. `session` and `channel` are the commands
+    that name no key; `commands` are the others by the type of key, and `any` for all types.
+    """
+
+    user: str
+    revocation_s: float
+    session: tuple[str, ...]
+    channel: tuple[str, ...]
+    commands: Mapping[str, CommandSet]
+
+    def user_of(self, tenant: TenantId) -> str:
+        """Return the name of the tenant's user."""
+        return self.user.replace("{tenant}", tenant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ def broken_rules(data: Mapping[str, Any]) -> Iterator[Rule]:
     yield from _keys(data)
     yield from _channels(data)
     yield from _families(data)
+    yield from _access(data)
     yield from broken_field_rules(data)
     yield from _meetings(data)
     yield from _companions(data)
@@ -168,6 +169,14 @@ def _families(data: Mapping[str, Any]) -> Iterator[Rule]:
             yield ["family", name, "mixes_tenants"], "each key belongs to one tenant"
         if family.get("describes_database") and "database" not in parts:
             yield ["family", name, "describes_database"], "the key has no part {database}"
+
+
+def _access(data: Mapping[str, Any]) -> Iterator[Rule]:
+    for name, family in data["family"].items():
+        if "access" in family and TENANT not in part_names(family["key"]):
+            yield ["family", name, "access"], "no key of the family belongs to a tenant"
+    if "access" in data and data["access"]["user"].count("{") != 1:
+        yield ["access", "user"], "the tenant stands in it once"
 
 
 def _meetings(data: Mapping[str, Any]) -> Iterator[Rule]:

@@ -114,13 +114,18 @@ raw_keys = st.one_of(
 @example(key="tenant:é:sdk:config".encode(), database=1)
 def test_matcher_and_parsers_agree_on_any_bytes(key: bytes, database: int) -> None:
     families = OWN.families_in(database)
-    parsed = [p for family in families if (p := KeyParser(family, OWN.parts).parse(key))]
+    parsed = [
+        (family, parts)
+        for family in families
+        if (parts := KeyParser(family, OWN.parts).parse(key)) is not None
+    ]
     match = OWN.matcher(database).match(key)
     assert len(parsed) == (match is not None)
     if match is not None:
-        assert families[match.index].name == parsed[0].family.name
+        (family, parts) = parsed[0]
+        assert families[match.index].name == family.name
         tenant = None if match.tenant is None else match.tenant.decode()
-        assert tenant == parsed[0].tenant
+        assert tenant == parts.get("tenant")
 
 
 def test_a_key_that_is_not_utf8_belongs_to_no_family() -> None:

@@ -17,6 +17,7 @@ from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.conformance.waivers import load_waivers
 from kryonix_cache.fixtures.system import Surroundings, build, load_factory
 from kryonix_cache.fixtures.targets.server import ServerProcess
+from kryonix_cache.reference_impl.async_connection import AsyncPools
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import default_contract
 from tests.packaging.tree import ROOT, files
@@ -92,7 +93,9 @@ def test_the_adapter_of_the_docs_is_one(
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     with ServerProcess(redis_binary) as server, Pools(server.endpoint) as pools:
-        surroundings = Surroundings(default_contract(), server.endpoint, pools)
+        surroundings = Surroundings(
+            default_contract(), server.endpoint, pools, AsyncPools(server.endpoint)
+        )
         system = build(load_factory("adapter_of_the_docs:system"), surroundings)
         assert system.tenant_store is not None
         handle = system.tenant_store.open("ct-docs")
