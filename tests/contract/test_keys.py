@@ -172,6 +172,7 @@ def _family(name: str, pattern: str, parts: tuple[str, ...]) -> Family:
         type="string",
         ttl=TtlRule(None),
         durable=False,
+        access="write",
         required=False,
         purpose="For this test",
         parts=parts,
