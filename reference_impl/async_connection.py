@@ -106,6 +106,10 @@ class AsyncGuardedConnection(AbstractConnection):
             await self.disconnect(nowait=True)
             raise
 
+    async def drop(self) -> None:
+        """Close at once, so that no reply that is under way reaches the next user."""
+        await self.disconnect(nowait=True)
+
     async def _reply(self) -> Reply:
         try:
             # Without an end of its own: the caller's covers all replies.
@@ -217,7 +221,7 @@ class AsyncPools:
 
 @asynccontextmanager
 async def lease(client: redis.asyncio.Redis) -> AsyncIterator[AsyncGuardedConnection]:
-    """Take one connection of the client's pool."""
+    """Take one connection of the client's pool; whoever leaves it out of step drops it."""
     pool = client.connection_pool
     connection = cast("AsyncGuardedConnection", await pool.get_connection())
     try:

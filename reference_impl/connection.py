@@ -53,6 +53,7 @@ __all__ = [
     "Reply",
     "bulk",
     "connect",
+    "lease",
 ]
 
 # RESP2 needs no HELLO, which an ACL of Redis 6.2 may deny, works behind every proxy, and
@@ -209,6 +210,10 @@ class GuardedConnection(AbstractConnection):
             raise redis.ConnectionError(f"{self._host_error()} closed the connection")
         return data
 
+    def drop(self) -> None:
+        """Close at once, so that no reply that is under way reaches the next user."""
+        self.disconnect()
+
     def socket_option(self, level: int, option: int) -> int:
         """Read an integer option back from the open socket (E02)."""
         self.connect()
@@ -346,20 +351,28 @@ class Pools:
 
 
 @contextmanager
+def lease(client: redis.Redis) -> Iterator[GuardedConnection]:
+    """Take one connection of the client's pool; whoever leaves it out of step drops it."""
+    pool = client.connection_pool
+    connection = cast("_TcpConnection", pool.get_connection())
+    try:
+        yield connection
+    finally:
+        pool.release(connection)
+
+
+@contextmanager
 def bulk(client: redis.Redis) -> Iterator[GuardedConnection]:
     """Take one connection of the client's pool for bulk work.
 
     After an exception the connection is closed, because replies may still be under way.
     """
-    pool = client.connection_pool
-    connection = cast("_TcpConnection", pool.get_connection())
-    try:
-        yield connection
-    except BaseException:
-        connection.disconnect()
-        raise
-    finally:
-        pool.release(connection)
+    with lease(client) as connection:
+        try:
+            yield connection
+        except BaseException:
+            connection.drop()
+            raise
 
 
 _CLASSES: dict[str, type[_TcpConnection | _TlsConnection | _UnixConnection]] = {

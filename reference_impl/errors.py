@@ -195,6 +195,58 @@ class ValueTooLongLivedError(KryonixError):
     """A key would live longer than its family's limit, or not at all."""
 
 
+class ValueUnreadableError(KryonixError):
+    """A stored value is not what the tenant's handle writes there; it is not shown."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The value of the key {key!a} is not what a tenant's handle writes there; "
+            "find out who wrote it, and remove it."
+        )
+
+
+class ForeignValueError(KryonixError):
+    """A value under a tenant's key names another tenant, and was not handed out."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The value of the key {key!a} names another tenant and was not handed out; "
+            "find out who wrote it, and remove it."
+        )
+
+
+class FamilyClosedError(KryonixError):
+    """A tenant's handle was asked for more than the contract lets the tenant do in a family."""
+
+    def __init__(self, family: str, access: str) -> None:
+        allowed = "only read" if access == "read" else "neither read nor written"
+        super().__init__(
+            f"Keys of the family {family!r} are {allowed} by tenants; "
+            "write them as the operator, or change the family's access in the contract."
+        )
+
+
+class ListingRefusedError(KryonixError):
+    """The server does not let this user scan, because a scan shows every tenant's keys."""
+
+    def __init__(self, tenant: str, family: str) -> None:
+        super().__init__(
+            f"The keys of tenant {tenant!r} in the family {family!r} cannot be listed as this "
+            "user of the server, because a scan shows every tenant's keys; "
+            "list them over the connection of the application."
+        )
+
+
+class ContentionError(KryonixError):
+    """Others changed a key each time that it was about to be changed."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(
+            f"A key was changed by somebody else {attempts} times in a row while it was about to "
+            "be changed; try again when there is less going on."
+        )
+
+
 class TargetLostError(KryonixError):
     """The server went away while it was being worked with."""
 

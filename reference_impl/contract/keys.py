@@ -34,6 +34,7 @@ TENANT = "tenant"
 _ANY_TENANT = b"[^:]*"
 _SEPARATOR = SEPARATOR.encode()
 _PART = re.compile(r"\{([a-z_]+)\}")
+_GLOB_CHARACTER = re.compile(r"[*?\[\]\\]")
 _LITERAL = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -47,6 +48,23 @@ def segments_are_well_formed(pattern: str) -> bool:
     return all(
         _PART.fullmatch(segment) or _LITERAL.fullmatch(segment)
         for segment in pattern.split(SEPARATOR)
+    )
+
+
+def glob_of(pattern: str, tenant: str) -> str:
+    """Return the glob that matches every name of `pattern` with this tenant.
+
+    It matches other names as well, for a star reaches over separators: whoever needs exactly
+    the tenant's names parses what was found.
+    """
+    return SEPARATOR.join(
+        segment
+        if part is None
+        else _GLOB_CHARACTER.sub(r"\\\g<0>", tenant)
+        if part == TENANT
+        else "*"
+        for segment in pattern.split(SEPARATOR)
+        for part in [_part_of(segment)]
     )
 
 
