@@ -85,7 +85,24 @@ class AsyncGuardedConnection(AbstractConnection):
         """
         if not isinstance(command, CheckedBytes):
             raise UncheckedBytesError
-        await super().send_packed_command(command, check_health)
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if check_health:
+            await self.check_health()
+        # Not redis-py's own method: it uses asyncio.wait_for, which before Python 3.12 loses a
+        # cancellation that comes just when the sending ends, so that the caller waits on.
+        try:
+            async with asyncio.timeout(self.socket_timeout):
+                await self._send_packed_command(command)
+        except TimeoutError:
+            await self.drop()
+            raise redis.TimeoutError(f"Timeout writing to {self._host_error()}") from None
+        except OSError as error:
+            await self.drop()
+            raise redis.ConnectionError(f"{self._host_error()}: {error}") from error
+        except BaseException:
+            await self.drop()
+            raise
 
     async def exchange(
         self, commands: Sequence[Sequence[bytes]], *, wait: float = 0
@@ -100,10 +117,10 @@ class AsyncGuardedConnection(AbstractConnection):
             async with asyncio.timeout((self.socket_timeout or 0) + wait):
                 return [await self._reply() for _ in commands]
         except TimeoutError:
-            await self.disconnect(nowait=True)
+            await self.drop()
             raise redis.TimeoutError(f"no reply from {self._host_error()}") from None
         except BaseException:
-            await self.disconnect(nowait=True)
+            await self.drop()
             raise
 
     async def drop(self) -> None:
