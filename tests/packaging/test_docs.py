@@ -16,6 +16,7 @@ from kryonix_cache.conformance.cli.main import cli
 from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.conformance.waivers import load_waivers
 from kryonix_cache.fixtures.system import Surroundings, build, load_factory
+from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.server import ServerProcess
 from kryonix_cache.reference_impl.async_connection import AsyncPools
 from kryonix_cache.reference_impl.connection import Pools
@@ -104,3 +105,15 @@ def test_the_adapter_of_the_docs_is_one(
         assert handle.delete("crm", "users")
         assert handle.get("crm", "users") is None
     sys.modules.pop("adapter_of_the_docs")
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_examples_of_the_tenant_cache_run(redis_binary: Path, number: int) -> None:
+    example = blocks("docs/tenant-cache.md", "python")[number]
+    with ServerProcess(redis_binary, ServerPlan(open_access=True)) as server:
+        code = example.replace("localhost:6379", f"127.0.0.1:{server.port}")
+        exec(compile(code, "tenant-cache.md", "exec"), {"__name__": "example"})
+        with Pools(server.endpoint) as pools:
+            assert pools[1].exists(
+                default_contract().key("api-cache", tenant="acme", module="crm", endpoint="users")
+            )
