@@ -39,7 +39,10 @@ def test_reading_speed(benchmark: BenchmarkFixture) -> None:
         key = contract.key(families.ANSWERS, tenant="acme", module="crm", endpoint="users")
         client = pools[contract.family(families.ANSWERS).databases[0]]
         plain = seconds_of(lambda: json.loads(client.get(key)))
-        benchmark.pedantic(lambda: seconds_of(lambda: cache.answers.get("crm", "users")), rounds=5)
-        handle = benchmark.stats.stats.min
+        seconds: list[float] = []
+        benchmark.pedantic(
+            lambda: seconds.append(seconds_of(lambda: cache.answers.get("crm", "users"))), rounds=5
+        )
+    handle = min(seconds)
     benchmark.extra_info["reads_per_second"] = round(READS / handle)
     benchmark.extra_info["ratio_to_redis_py"] = round(handle / plain, 2)

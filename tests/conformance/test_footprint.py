@@ -226,7 +226,7 @@ HARMLESS = {
     *("client|setname", "client|no-touch", "command", "command|info", "config|get", "echo"),
     *("exec", "function|list", "hello", "info", "monitor", "multi", "ping", "role", "select"),
 }
-WRITES = {"del", "expire", "hset", "sadd", "set", "zadd"}
+WRITES = {"del", "expire", "hset", "sadd", "set", "unlink", "zadd"}
 
 
 def test_a_live_run_sends_nothing_outside_its_powers(server: ServerProcess, tmp_path: Path) -> None:
