@@ -13,24 +13,41 @@ from typing import TYPE_CHECKING
 from kryonix_cache.conformance.encodings import LIMITS
 from kryonix_cache.conformance.judging.judges import server_judges
 from kryonix_cache.reference_impl.contract import default_contract
-from kryonix_cache.reference_impl.tenant_store import CACHE, SESSION, serves
+from kryonix_cache.reference_impl.tenant import families, serves
 
 if TYPE_CHECKING:
     from kryonix_cache.conformance.registry import Requirement
     from kryonix_cache.reference_impl.contract import Contract
 
 _OF_THE_SAMPLE = {"seeding.complete", "seeding.idempotent", "seeding.foreign-untouched"}
-_OF_NO_FAMILY = {"isolation.key-builder"}
+_OF_NO_FAMILY = {"isolation.key-builder", "isolation.hostile-ids"}
+_OF_TENANT_USERS = {
+    "isolation.identity",
+    "isolation.revocation",
+    *(
+        f"isolation.acl-{what}"
+        for what in ("keys", "enumeration", "escape", "admin", "push", "shared-code")
+    ),
+}
+_STORED = (families.ANSWERS, families.SESSIONS)
+_FAMILIES = {
+    "isolation.queues": (families.QUEUES,),
+    "isolation.websockets": (families.CONNECTIONS,),
+    "isolation.pubsub": (families.BROADCASTS,),
+}
 
 
 def unmet_condition(requirement: Requirement, contract: Contract) -> str | None:
     """Return why `requirement` does not apply to `contract`, or None if it does."""
     if requirement.id == "config.encodings-effective":
         return None if _has_every_limit(contract) else "the contract lacks a limit, or its family"
+    if requirement.id in _OF_TENANT_USERS:
+        return None if contract.access else "the contract knows no access of a tenant's own user"
     if requirement.id == "config.client-user-timeout" or (
         requirement.area == "isolation" and requirement.id not in _OF_NO_FAMILY
     ):
-        return None if serves(contract) else f"the contract has no {CACHE} and {SESSION}"
+        wanted = _FAMILIES.get(requirement.id, _STORED)
+        return None if serves(contract, *wanted) else f"the contract has no {' and '.join(wanted)}"
     if requirement.area == "config" and requirement.id not in server_judges(contract):
         return "the contract names no directive for it"
     if requirement.id in _OF_THE_SAMPLE and contract.name != default_contract().name:
@@ -39,8 +56,8 @@ def unmet_condition(requirement: Requirement, contract: Contract) -> str | None:
 
 
 def _has_every_limit(contract: Contract) -> bool:
-    families = {family.name for family in contract.families}
+    names = {family.name for family in contract.families}
     directives = {
         each.name for profile in contract.profiles.values() for each in profile.directives
     }
-    return all(limit.family in families and limit.directive in directives for limit in LIMITS)
+    return all(limit.family in names and limit.directive in directives for limit in LIMITS)

@@ -12,11 +12,11 @@ from kryonix_cache.conformance import options
 from kryonix_cache.conformance.conditions import unmet_condition
 from kryonix_cache.conformance.judging.server_facts import DeploymentFacts, collect
 from kryonix_cache.conformance.keyspaces import judged_keyspace
+from kryonix_cache.conformance.model.stage import IsolationStage
 from kryonix_cache.conformance.outcomes import NotApplicable, NotOffered
 from kryonix_cache.conformance.recording import EVIDENCE, SESSION, Recorder
 from kryonix_cache.conformance.run import plan_run
 from kryonix_cache.conformance.session import OWN_NAMESPACE, RunSession
-from kryonix_cache.conformance.stage import IsolationStage
 from kryonix_cache.fixtures.powers import Power, PowerGuard
 from kryonix_cache.reference_impl.errors import KryonixError
 

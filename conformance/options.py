@@ -28,6 +28,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--kryonix-max-impact", default="high", help="low, medium, high or a share")
     group.addoption("--kryonix-out", type=Path, default=RUNS, help="Where run folders go")
     group.addoption("--kryonix-seed", type=int, default=0, help="Seed of generated data")
+    group.addoption("--kryonix-depth", default="default", help="default or nightly")
     group.addoption("--kryonix-run", default=None, help="Id of the run")
 
 
@@ -51,5 +52,6 @@ def request_of(config: pytest.Config) -> RunRequest:
         max_impact=option("--kryonix-max-impact"),
         out=option("--kryonix-out"),
         seed=option("--kryonix-seed"),
+        depth=option("--kryonix-depth"),
         run=option("--kryonix-run") or new_run_id(),
     )

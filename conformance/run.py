@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kryonix_cache.conformance.errors import UsageError
 from kryonix_cache.conformance.registry import Registry, load_registry
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 RUN_ID = r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}"
 DEFAULT_PROFILE = "ci"
 RUNS = Path("reports") / "runs"
+
+Depth = Literal["default", "nightly"]
+"""How much generated data a run plays: for a gate, or for a whole night."""
 
 
 def split_ids(values: Iterable[str]) -> tuple[str, ...]:
@@ -61,11 +64,18 @@ class RunTenants:
     def owns(self, database: int, key: bytes) -> bool:
         """Say whether `key` of `database` belongs to one of the run's tenants."""
         parsed = self.contract.parse(database, key)
+        return parsed is not None and self._has(parsed.tenant)
+
+    def owns_channel(self, channel: bytes) -> bool:
+        """Say whether the channel belongs to one of the run's tenants."""
+        parsed = self.contract.parse_channel(channel)
+        return parsed is not None and self._has(parsed.tenant)
+
+    def _has(self, tenant: str | None) -> bool:
         return (
-            parsed is not None
-            and parsed.tenant is not None
-            and parsed.tenant.startswith(self.prefix)
-            and self.contract.tenant.is_valid(parsed.tenant)
+            tenant is not None
+            and tenant.startswith(self.prefix)
+            and self.contract.tenant.is_valid(tenant)
         )
 
 
@@ -89,6 +99,7 @@ class RunRequest:
     max_impact: str = "high"
     out: Path = RUNS
     seed: int = 0
+    depth: Depth = "default"
     run: str = field(default_factory=new_run_id)
 
 
@@ -141,6 +152,7 @@ def command_line(request: RunRequest, *, target: str, select: str) -> str:
         ("--system", request.system, REFERENCE),
         ("--fields", request.fields, "sample"),
         ("--max-impact", request.max_impact, "high"),
+        ("--depth", request.depth, "default"),
     ):
         words += [option, text] if text != usual else []
     words += [word for grant in request.grants for word in ("--grant", grant)]

@@ -13,7 +13,7 @@ import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 
@@ -33,6 +33,8 @@ from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.docker import DEFAULT_IMAGE
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.fixtures.targets.target import Target, open_target
+from kryonix_cache.reference_impl.async_connection import AsyncPools
+from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.scan import impact_of
 from kryonix_cache.reports.lines import Check, Outcome
 from kryonix_cache.reports.record import RecordWriter
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kryonix_cache.conformance.run import RunPlan
-    from kryonix_cache.reference_impl.connection import Pools
+    from kryonix_cache.reference_impl.endpoint import Endpoint
 
 CLIENT_PREFIX = "kryonix"
 OWN_NAMESPACE = "isolation.own-namespace"
@@ -172,7 +174,10 @@ class RunSession:
             *(self.redactor.text(line) for line in self.target.header_lines()),
             f"judged by: contract {plan.contract.name} {plan.contract.version}, "
             f"profile {plan.profile.name}, {scope}" + (" (a selection)" if plan.selection else ""),
-            f"system: {plan.request.system}, run {plan.request.run}, seed {plan.request.seed}",
+            (
+                f"system: {plan.request.system}, run {plan.request.run}, "
+                f"seed {plan.request.seed}, depth {plan.request.depth}"
+            ),
         ]
 
     # --- what tests ask for ---
@@ -193,21 +198,39 @@ class RunSession:
     @contextmanager
     def system_on(self, server: Target, purpose: str) -> Iterator[System]:
         """Give the system under test on the target or on a server of the bench."""
+        with self.surroundings_of(server, purpose) as surroundings:
+            yield self.system_in(surroundings)
+
+    def system_in(self, surroundings: Surroundings) -> System:
+        """Build the system under test once more."""
+        return build(self._factory, surroundings)
+
+    @contextmanager
+    def surroundings_of(
+        self,
+        server: Target,
+        purpose: str,
+        *,
+        through: Endpoint | None = None,
+        timeout: float = 5.0,
+        max_connections: int = 16,
+    ) -> Iterator[Surroundings]:
+        """Give what a system is built from: guarded clients of a server.
+
+        `through` is another way to the same server, such as a proxy. The clients for asyncio are
+        closed by whoever used them, in the event loop that used them.
+        """
         self._baseline(server)
-        with self.clients_of(server, purpose) as pools:
-            yield build(
-                self._factory,
-                Surroundings(
-                    self.plan.contract,
-                    server.endpoint,
-                    pools,
-                    server.async_pools(
-                        policy=self._guard(server),
-                        name=client_name(self.plan.request.run, purpose),
-                        sockets=self.plan.contract.client,
-                    ),
-                ),
-            )
+        endpoint = through or server.endpoint
+        options: dict[str, Any] = {
+            "policy": self._guard(server),
+            "name": client_name(self.plan.request.run, purpose),
+            "timeout": timeout,
+            "max_connections": max_connections,
+            "sockets": self.plan.contract.client,
+        }
+        with Pools(endpoint, **options) as pools:
+            yield Surroundings(self.plan.contract, endpoint, pools, AsyncPools(endpoint, **options))
 
     def _baseline(self, server: Target) -> None:
         """Remember what lies on a disposable server before the system first works there."""
@@ -247,6 +270,7 @@ class RunSession:
             power,
             journal,
             owns=self.plan.tenants.owns,
+            owns_channel=self.plan.tenants.owns_channel,
             longest_seconds=max(*lifetimes, SHORTEST_LIFETIME_S),
         )
 

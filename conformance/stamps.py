@@ -41,6 +41,7 @@ def header_of(
         profile=plan.profile.name,
         gate=plan.gate,
         seed=plan.request.seed,
+        depth=plan.request.depth,
         accept=plan.request.accept,
         selection=plan.selection,
         contract=ContractStamp(

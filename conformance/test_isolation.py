@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kryonix_cache.conformance.evidence import Evidence, answer_of
-from kryonix_cache.conformance.programs import (
+from kryonix_cache.conformance.model.programs import (
     ITEMS,
     SESSIONS,
     SETTINGS,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kryonix_cache.conformance.datasets import Place
-    from kryonix_cache.conformance.stage import IsolationStage
+    from kryonix_cache.conformance.model.stage import IsolationStage
     from kryonix_cache.fixtures.capabilities import TenantHandle
     from kryonix_cache.reference_impl.contract import Contract
 

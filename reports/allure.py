@@ -137,6 +137,7 @@ def _environment(record: Record) -> Iterator[str]:
         "Suite": header.suite.version,
         "Contract": f"{header.contract.name} {header.contract.version}",
         "Seed": str(header.seed),
+        "Depth": header.depth,
     }
     for name, value in properties.items():
         yield f"{name}={_property(value)}\n"

@@ -51,6 +51,7 @@ def _properties(record: Record) -> dict[str, str]:
         "suite": header.suite.version,
         "contract": f"{header.contract.name} {header.contract.version} {header.contract.sha256}",
         "seed": str(header.seed),
+        "depth": header.depth,
     }
 
 

@@ -168,6 +168,7 @@ class Header:
     profile: str
     gate: tuple[str, ...]
     seed: int
+    depth: str = "default"
     accept: tuple[str, ...] = ()
     selection: tuple[str, ...] = ()
     contract: ContractStamp

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 from rich.console import Console
@@ -30,6 +30,7 @@ from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.conformance.run import (
     DEFAULT_PROFILE,
     RUNS,
+    Depth,
     RunRequest,
     new_run_id,
     plan_run,
@@ -96,6 +97,13 @@ _PYTEST_VARIABLES = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_
     show_default=True,
     help="Seed of generated data.",
 )
+@click.option(
+    "--depth",
+    type=click.Choice(get_args(Depth)),
+    default="default",
+    show_default=True,
+    help="How much generated data: for a gate, or for a whole night.",
+)
 @click.option("--list", "list_only", is_flag=True, help="List what would be judged, and stop.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def conformance(
@@ -116,6 +124,7 @@ def conformance(
     allow_replica: bool,
     out: Path,
     seed: int,
+    depth: Depth,
     list_only: bool,
     pytest_args: tuple[str, ...],
 ) -> int:
@@ -142,6 +151,7 @@ def conformance(
         max_impact=max_impact,
         out=out,
         seed=seed,
+        depth=depth,
         run=new_run_id(),
     )
     plan = plan_run(request)
@@ -230,6 +240,7 @@ def _options(request: RunRequest) -> Iterator[str]:
     yield f"--kryonix-system={request.system}"
     yield f"--kryonix-out={request.out.absolute()}"
     yield f"--kryonix-seed={request.seed}"
+    yield f"--kryonix-depth={request.depth}"
     yield f"--kryonix-run={request.run}"
     yield from (f"--kryonix-select={each}" for each in request.select)
     yield from (f"--kryonix-accept={each}" for each in request.accept)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from hypothesis import settings
 
 from kryonix_cache.conformance.datasets import Place, digests
-from kryonix_cache.conformance.programs import (
+from kryonix_cache.conformance.model.programs import (
     ITEMS,
     SESSIONS,
     SETTINGS,
@@ -18,7 +18,7 @@ from kryonix_cache.conformance.programs import (
     Tenants,
     written,
 )
-from kryonix_cache.reference_impl.tenant_store import CACHE, SESSION
+from kryonix_cache.reference_impl.tenant import families
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,11 +88,13 @@ class IsolationStage:
     def cached_answer(self, name: str, module: str, endpoint: str) -> bytes | None:
         """Return the raw value of a cached answer's key."""
         key = self._answer_key(name, module, endpoint)
-        return cast("bytes | None", self._raw[self._home(CACHE)].get(key))
+        return cast("bytes | None", self._raw[self._home(families.ANSWERS)].get(key))
 
     def session_user(self, name: str, session: str) -> bytes | None:
         """Return the raw user id of a session's key."""
-        reply = self._raw[self._home(SESSION)].hget(self._session_key(name, session), "user_id")
+        reply = self._raw[self._home(families.SESSIONS)].hget(
+            self._session_key(name, session), "user_id"
+        )
         return reply.encode() if isinstance(reply, str) else reply
 
     def state(self) -> dict[Place, str]:
@@ -118,8 +120,12 @@ class IsolationStage:
 
     def _known_keys(self) -> dict[int, list[bytes]]:
         return {
-            self._home(CACHE): [self._answer_key(n, *item) for n in TENANT_NAMES for item in ITEMS],
-            self._home(SESSION): [self._session_key(n, s) for n in TENANT_NAMES for s in SESSIONS],
+            self._home(families.ANSWERS): [
+                self._answer_key(n, *item) for n in TENANT_NAMES for item in ITEMS
+            ],
+            self._home(families.SESSIONS): [
+                self._session_key(n, s) for n in TENANT_NAMES for s in SESSIONS
+            ],
         }
 
     def _home(self, family: str) -> int:
@@ -127,7 +133,7 @@ class IsolationStage:
 
     def _answer_key(self, name: str, module: str, endpoint: str) -> bytes:
         tenant = self.tenant_id(name)
-        return self.contract.key(CACHE, tenant=tenant, module=module, endpoint=endpoint)
+        return self.contract.key(families.ANSWERS, tenant=tenant, module=module, endpoint=endpoint)
 
     def _session_key(self, name: str, session: str) -> bytes:
-        return self.contract.key(SESSION, tenant=self.tenant_id(name), session=session)
+        return self.contract.key(families.SESSIONS, tenant=self.tenant_id(name), session=session)
