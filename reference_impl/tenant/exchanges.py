@@ -9,6 +9,7 @@ description. A program stays on one connection from its first batch to its end.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ATTEMPTS = 16
+_FIRST_PAUSE_S = 0.001
+_LONGEST_PAUSE_S = 0.064
 _REFUSALS: dict[str, type[redis.ResponseError]] = {
     "NOPERM": redis.exceptions.NoPermissionError,
     "OOM": redis.exceptions.OutOfMemoryError,
@@ -35,12 +38,14 @@ _REFUSALS: dict[str, type[redis.ResponseError]] = {
 class Batch:
     """Commands for one database, sent at once.
 
-    `wait` are the seconds that the server itself may take its time over them.
+    `wait` are the seconds that the server itself may take its time over them, `pause` those to let
+    pass before they are sent.
     """
 
     database: int
     commands: Sequence[Command]
     wait: float = 0
+    pause: float = 0
 
 
 Program: TypeAlias = Generator[Batch, list[Reply], T]
@@ -71,14 +76,18 @@ def change_if_there(database: int, key: bytes, *commands: Command) -> Program[bo
     A script would need one round trip, but scripts are shared by all tenants, so no tenant's
     own user may run any. Raises ContentionError where others change the key all the time.
     """
-    for _ in range(_ATTEMPTS):
-        watched, there = yield Batch(database, [(b"WATCH", key), (b"EXISTS", key)])
+    pause = 0.0
+    for attempt in range(_ATTEMPTS):
+        watched, there = yield Batch(database, [(b"WATCH", key), (b"EXISTS", key)], pause=pause)
         accepted(watched)
         if not accepted(there):
             yield from ask(database, b"UNWATCH")
             return False
         if (yield from transact(database, *commands)) is not None:
             return True
+        # By chance, for two in step would make each other fail again and again.
+        longest = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
+        pause = random.uniform(0, longest)  # noqa: S311 (no secret)
     raise ContentionError(_ATTEMPTS)
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from kryonix_cache.reference_impl import async_connection, connection
@@ -40,6 +42,8 @@ class Runner:
         watching = False
         try:
             while True:
+                if batch.pause:
+                    time.sleep(batch.pause)
                 replies = leased.exchange(batch.commands, wait=batch.wait)
                 watching = _watches(batch.commands, already=watching)
                 batch = program.send(replies)
@@ -72,6 +76,8 @@ class AsyncRunner:
         watching = False
         try:
             while True:
+                if batch.pause:
+                    await asyncio.sleep(batch.pause)
                 replies = await leased.exchange(batch.commands, wait=batch.wait)
                 watching = _watches(batch.commands, already=watching)
                 batch = program.send(replies)
