@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kryonix_cache.reference_impl.errors import KryonixError
+from kryonix_cache.reference_impl.errors import KryonixError, TargetLostError
 
 
 class AccessUndeclaredError(KryonixError):
@@ -19,10 +19,10 @@ class AccessUndeclaredError(KryonixError):
 class AccessInexpressibleError(KryonixError):
     """A name cannot stand in a rule of a server's ACL."""
 
-    def __init__(self, what: str, name: str) -> None:
+    def __init__(self, what: str, name: str, reason: str) -> None:
         super().__init__(
-            f"The {what} {name!a} cannot stand in an ACL rule, because it holds a space, a bracket "
-            "or a control character; change the contract's pattern."
+            f"The {what} {name!a} cannot stand in an ACL rule, because {reason}; "
+            "change the contract's pattern."
         )
 
 
@@ -34,6 +34,16 @@ class AccessRefusedError(KryonixError):
         super().__init__(
             f"The server refuses {command} to this account ({reply}), and {done}; "
             "use an account that may manage users."
+        )
+
+
+class AccessLostError(TargetLostError):
+    """The server went away while users were managed."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"The server at {address} was lost ({reason}): run the command again, "
+            "it finds out what was done and does the rest."
         )
 
 

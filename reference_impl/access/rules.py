@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 SELECT = "select"
 
+DEFAULT_USER = "default"
+"""Every server has it, and every connection is it until it has authenticated."""
+
 _BREAKS_A_RULE = re.compile(r"[\s()\x00-\x1f\x7f]")
 _RANK = {"none": 0, "read": 1, "write": 2}
 
@@ -93,6 +96,8 @@ def plan_user(contract: Contract, tenant: str, dialect: Dialect) -> UserPlan:
     """
     rule, checked = access_rule(contract), contract.tenant.parse(tenant)
     user = rule.user_of(checked)
+    if user == DEFAULT_USER:
+        raise AccessInexpressibleError("user", user, "every connection starts as that user")
     _refuse_unfit("user", user)
     families, limits = _usable(contract, checked, dialect)
     channels, closed = _own_channels(contract, checked)
@@ -121,6 +126,12 @@ def access_rule(contract: Contract) -> AccessRule:
     if contract.access is None:
         raise AccessUndeclaredError(contract.name)
     return contract.access
+
+
+def is_tenants_user(contract: Contract, user: str) -> bool:
+    """Say whether a user is one that a tenant of the contract can have; the default user is not."""
+    tenant = access_rule(contract).tenant_of(user)
+    return user != DEFAULT_USER and tenant is not None and contract.tenant.is_valid(tenant)
 
 
 def allowed(rule: AccessRule, family: Family, dialect: Dialect) -> frozenset[str]:
@@ -258,4 +269,6 @@ def _limits(rule: AccessRule, dialect: Dialect) -> Iterator[str]:
 
 def _refuse_unfit(what: str, name: str) -> None:
     if _BREAKS_A_RULE.search(name):
-        raise AccessInexpressibleError(what, name)
+        raise AccessInexpressibleError(
+            what, name, "it holds a space, a bracket or a control character"
+        )

@@ -17,10 +17,14 @@ from kryonix_cache.reference_impl.access.errors import (
     UserPresentError,
 )
 from kryonix_cache.reference_impl.access.rules import access_rule, plan_user
+from kryonix_cache.reference_impl.access.state import read_state
 from kryonix_cache.reference_impl.connection import bulk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kryonix_cache.reference_impl.access.rules import UserPlan
+    from kryonix_cache.reference_impl.access.state import UserState
     from kryonix_cache.reference_impl.connection import Clients, Reply
     from kryonix_cache.reference_impl.contract import Contract
 
@@ -47,6 +51,11 @@ def new_secret() -> str:
 def digest_of(password: str) -> str:
     """Return the form in which alone a password goes to the server."""
     return hashlib.sha256(password.encode()).hexdigest()
+
+
+def setuser_words(plan: UserPlan, digests: Sequence[str]) -> list[str]:
+    """Return what follows the name in ACL SETUSER; `digests` are the SHA-256 of its passwords."""
+    return ["reset", "on", *(f"#{each}" for each in digests), *plan.words()]
 
 
 class TenantUsers:
@@ -79,15 +88,12 @@ class TenantUsers:
         """
         user = self._present(tenant)
         login = Login(user, new_secret())
-        self._send(b"SETUSER", user, "resetpass", f"#{digest_of(login.password)}")
-        self.close_connections(user)
+        self._change(user, "resetpass", f"#{digest_of(login.password)}")
         return login
 
     def suspend(self, tenant: str) -> None:
         """Keep the user out until it is admitted again; raise UserMissingError if there is none."""
-        user = self._present(tenant)
-        self._send(b"SETUSER", user, "off")
-        self.close_connections(user)
+        self._change(self._present(tenant), "off")
 
     def rename(self, tenant: str, new: str) -> Login:
         """Make the user of `new` and remove that of `tenant`; keys are not touched.
@@ -110,8 +116,7 @@ class TenantUsers:
         if self.describe(user) is None:
             return 0
         # Off first: a client that connects again at once finds the door shut.
-        self._send(b"SETUSER", user, "off")
-        closed = self.close_connections(user)
+        closed = self._change(user, "off")
         self._send(b"DELUSER", user)
         return closed
 
@@ -128,29 +133,40 @@ class TenantUsers:
             raise AccessRefusedError("ACL GETUSER", str(error)) from None
         return plan_user(self._contract, tenant, dialect)
 
-    def write(self, plan: UserPlan, digests: list[str]) -> int:
+    def write(self, plan: UserPlan, digests: Sequence[str]) -> int:
         """Make the user as planned, in one step, and close its connections; return how many.
 
         `digests` are the SHA-256 of its passwords.
         """
-        passwords = [f"#{each}" for each in digests]
-        self._send(b"SETUSER", plan.user, "reset", "on", *passwords, *plan.words())
-        return self.close_connections(plan.user)
+        return self._change(plan.user, *setuser_words(plan, digests))
 
-    def describe(self, user: str) -> Reply:
-        """Return the reply of ACL GETUSER, None where there is no such user."""
-        return self._send(b"GETUSER", user)
+    def describe(self, user: str) -> UserState | None:
+        """Return what the user is on the server, None where there is no such user."""
+        reply = self._send(b"GETUSER", user)
+        try:
+            return read_state(self._client, reply)
+        except redis.ResponseError as error:
+            raise AccessRefusedError("ACL CAT", str(error)) from None
 
-    def close_connections(self, user: str) -> int:
-        """Close every connection of the user; return how many there were."""
+    def save(self) -> None:
+        """Let the server write its users into its ACL file; raise AccessRefusedError."""
+        self._send(b"SAVE")
+
+    def _change(self, user: str, *words: str) -> int:
+        """Change the user in one step and close its connections; return how many those were."""
+        # Closed before as well: an account that may not close them finds out before it changes
+        # anything.
+        closed = self._close_connections(user)
+        self._send(b"SETUSER", user, *words)
+        return closed + self._close_connections(user)
+
+    def _close_connections(self, user: str) -> int:
         with bulk(self._client) as connection:
             (reply,) = connection.exchange([(b"CLIENT", b"KILL", b"USER", user.encode())])
         if isinstance(reply, redis.ResponseError):
             if _NO_SUCH_USER in str(reply):
                 return 0
-            raise AccessRefusedError(
-                "CLIENT KILL", str(reply), done="the user was changed but may still be connected"
-            )
+            raise AccessRefusedError("CLIENT KILL", str(reply)) from None
         return cast("int", reply)
 
     def _present(self, tenant: str) -> str:
