@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 import tomllib
@@ -23,6 +24,7 @@ from tests.access.accounts import ask, logged_in, may_enter
 from tests.conformance.runs import command, command_line, surroundings
 from tests.conformance.servers import url_of
 from tests.contract.contracts import SHOP, SHOP_FILE
+from tests.packaging.tree import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -667,6 +669,17 @@ def test_a_refusal_in_the_last_step_leaves_no_password_behind(
     )  # fmt: skip
     assert refused(done, "refuses ACL SETUSER to this account")
     assert list(operator.file.parent.iterdir()) == []
+
+
+def test_the_account_of_the_docs_is_enough(operator: Operator, pools: Pools) -> None:
+    page = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ACL SETUSER user-admin .*$", page, re.MULTILINE)
+    assert ask(pools[0], *line.replace("PASSWORD", LONG).split()) == b"OK"
+    account = {"KRYONIX_TARGET_USERNAME": "user-admin", "KRYONIX_TARGET_PASSWORD": LONG}
+    for name, more in (("plan", ()), ("apply", ("--secret-file",)), ("verify", ("--secret-file",)),
+                       ("revoke", ())):  # fmt: skip
+        done = operator.run(name, *more, *([str(operator.file)] * len(more)), **account)
+        assert done.returncode == 0, done
 
 
 def test_a_contract_of_another_team_has_its_own_users_or_none() -> None:
