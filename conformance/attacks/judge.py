@@ -219,9 +219,12 @@ class Judge:
         return replies
 
     def _no_more(self, attack: Attack, stage: Stage, connection: GuardedConnection) -> list[Reply]:
+        # What the user may do anyway is a matter of other requirements.
+        with self.arena.visit(self.arena.logins[ATTACKER], stage.database) as own:
+            beyond = [each for each in powers_beyond(stage) if is_refusal(converse(own, [each])[0])]
         replies = one_by_one(connection, stage.steps(attack))
         self._counts(attack, replies[:1])
-        for probe in powers_beyond(stage):
+        for probe in beyond:
             reply = converse(connection, [probe])[0]
             if not (is_refusal(reply) or is_locked_out(reply)):
                 told = b" ".join(probe).decode(errors="backslashreplace")

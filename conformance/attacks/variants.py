@@ -3,7 +3,7 @@
 Calls of a command, generated from what the server says of it; None stands where a key goes.
 
 From a tree of arguments: the call without any optional part, one with each optional part and
-each alternative, those that touch keys in pairs, and all parts at once; each also cut to the
+each alternative, those that touch keys in pairs and given twice, and all parts at once; each also cut to the
 fewest words that the server takes. Without a tree: by arity and the places of keys, and, where
 keys move, by shapes that are in use. Which of them the server understands is asked of it.
 """
@@ -98,7 +98,18 @@ def _from_tree(arguments: Sequence[Argument]) -> list[Call]:
         if first in touching or second in touching
     ]
     sets.append({each for each in plain if each[0] == "with"})
-    return [tuple(_written(arguments, (), _closed(each))) for each in sets]
+    written = [tuple(_written(arguments, (), _closed(each))) for each in sets]
+    return written + list(_repeated(arguments, touching))
+
+
+def _repeated(arguments: Sequence[Argument], touching: Sequence[_Feature]) -> Iterator[Call]:
+    """Yield calls with an optional part that names a key given twice: which one counts?"""
+    for feature in touching:
+        top = feature[1][:1]
+        chosen = _closed({feature})
+        if ("with", top, 0) in chosen and arguments[top[0]].optional:
+            again = _one(arguments[top[0]], top, chosen)
+            yield (*_written(arguments, (), chosen), *again)
 
 
 def _features(arguments: Sequence[Argument], above: _Path) -> Iterator[tuple[_Feature, bool]]:
