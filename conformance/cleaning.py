@@ -80,10 +80,16 @@ class CleaningPolicy(CommandPolicy):
 
 
 def run_of(contract: Contract, name: str) -> str | None:
-    """Return the id of the run that a tenant or an ACL user belongs to, if it is a run's."""
+    """Return the id of the run that a tenant or an ACL user belongs to, if it is a run's.
+
+    A user is called as its tenant is, or as the contract calls the tenant's own user.
+    """
     prefix = re.escape(contract.tenant.run_prefix)
-    match = re.match(rf"{prefix}({RUN_ID})-.", name)
-    return match[1] if match and contract.tenant.is_valid(name) else None
+    for tenant in (name, contract.access and contract.access.tenant_of(name)):
+        match = re.match(rf"{prefix}({RUN_ID})-.", tenant or "")
+        if match and tenant and contract.tenant.is_valid(tenant):
+            return match[1]
+    return None
 
 
 def find_leftovers(

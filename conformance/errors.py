@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kryonix_cache.reference_impl.errors import KryonixError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ConformanceError(KryonixError):
@@ -69,3 +74,27 @@ class RunIdInUseError(ConformanceError):
             f"The run id {run} already has {keys} keys on the target: take another id, "
             "or remove them with `kryonix-cache runs clean`."
         )
+
+
+class SecretFileError(ConformanceError):
+    """The file for a tenant's password cannot be read or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"The secret file {path} cannot be used: {reason}.")
+
+
+class SecretUnfitError(ConformanceError):
+    """A password that an operator brought is none to be trusted; it is not shown."""
+
+    def __init__(self, origin: str, reason: str) -> None:
+        super().__init__(
+            f"The password of {origin} cannot be used: it {reason}; let the command make one "
+            "(--secret-file), or take one from a generator."
+        )
+
+
+class PasswordKeptError(ConformanceError):
+    """A password that an operator brought does not fit what the user has; nothing was changed."""
+
+    def __init__(self, user: str, reason: str) -> None:
+        super().__init__(f"The user {user} {reason}; nothing was changed.")

@@ -245,6 +245,13 @@ class AccessRule:
         """Return the name of the tenant's user."""
         return self.user.replace("{tenant}", tenant)
 
+    def tenant_of(self, user: str) -> str | None:
+        """Return what stands in a user's name for the tenant, valid or not; None for others."""
+        before, _, after = self.user.partition("{tenant}")
+        if not user.startswith(before) or not user.endswith(after):
+            return None
+        return user[len(before) : len(user) - len(after)] or None
+
 
 @dataclass(frozen=True, slots=True)
 class Directive:

@@ -27,13 +27,18 @@ NAMED = tuple(filter(None, os.environ.get(SERVERS_VARIABLE, "").split(os.pathsep
 @pytest.fixture(scope="session", params=["installed", "embedded", PACKAGED, *NAMED])
 def program(request: pytest.FixtureRequest) -> Path:
     """Return a server program; skip where it is absent, but fail where it has to be there."""
-    if request.param == "installed":
+    return program_of(request.param)
+
+
+def program_of(name: str) -> Path:
+    """Return the program of a name among the parameters of `program`; skip or fail as it does."""
+    if name == "installed":
         return _installed()
-    if request.param == "embedded":
+    if name == "embedded":
         return _embedded()
-    if request.param == PACKAGED:
+    if name == PACKAGED:
         return _packaged()
-    named = Path(request.param)
+    named = Path(name)
     assert named.is_file(), f"{SERVERS_VARIABLE} names {named}, which is no file"
     return named
 

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`kryonix-cache acl`: a user of its own on the server for each tenant."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+import redis
+
+from kryonix_cache.conformance.access_review import CLIENT_NAME, lost, review
+from kryonix_cache.conformance.cli import user_pages
+from kryonix_cache.conformance.cli.secret_files import (
+    SECRET_VARIABLE,
+    SecretFile,
+    brought,
+    fit,
+    names_one_file,
+    path_for,
+    read_login,
+)
+from kryonix_cache.conformance.cli.target_options import CONTRACT, TARGET_FILE, TARGET_URL
+from kryonix_cache.conformance.cli.user_changes import REMEMBERING, Memory, consider, memory_of
+from kryonix_cache.conformance.errors import UsageError
+from kryonix_cache.fixtures.declared_users import DeclaredUsers
+from kryonix_cache.fixtures.targets.specification import TargetSpec
+from kryonix_cache.reference_impl.access import DIALECTS, Login, TenantUsers, plan_user
+from kryonix_cache.reference_impl.access.errors import AccessLostError
+from kryonix_cache.reference_impl.access.rules import DEFAULT_USER, access_rule
+from kryonix_cache.reference_impl.access.state import differences
+from kryonix_cache.reference_impl.connection import Pools
+from kryonix_cache.reference_impl.contract import Contract, load_contract
+from kryonix_cache.reference_impl.reachability import reach
+
+if TYPE_CHECKING:
+    from kryonix_cache.reference_impl.access.state import UserState
+
+DEVIATES = 1
+PARTLY = 10
+"""Exit code of a verify that could not prove everything."""
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+Command = TypeVar("Command", bound=Callable[..., int])
+
+TENANTS = click.option(
+    "--tenant", "tenants", metavar="T", multiple=True, required=True, help="A tenant; may repeat."
+)
+SECRET_FILE = click.option(
+    "--secret-file",
+    type=_FILE,
+    metavar="PATH",
+    help="File of the tenant's password; {tenant} in it stands for each tenant.",
+)
+SAVE = click.option("--save", is_flag=True, help="Let the server write its ACL file as well.")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server whose users are managed."""
+
+    users: TenantUsers
+    clients: Pools
+    memory: Memory
+
+    def remember(self, *, save: bool) -> str:
+        """Return what becomes of a change at a restart; with `save`, after ACL SAVE."""
+        if not save:
+            return REMEMBERING[self.memory]
+        self.users.save()
+        return "The server has written its ACL file."
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what makes the rules worthless whatever they say."""
+        state = self.users.describe(DEFAULT_USER)
+        if state is not None and state.enabled and state.open:
+            yield (
+                "The default user is on and needs no password: every tenant is one RESET away "
+                "from its rights. Give all else an account, then ACL SETUSER default off."
+            )
+
+
+@click.group()
+def acl() -> None:
+    """Give each tenant a user of its own on the server, which the server itself holds back."""
+
+
+@acl.command()
+@TENANTS
+@TARGET_URL
+@TARGET_FILE
+@click.option(
+    "--dialect", type=click.Choice(list(DIALECTS)), help="Plan for such a server, without one."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(user_pages.FORMS),
+    default="text",
+    show_default=True,
+    help="For people, for redis-cli, for the server's ACL file, or for programs.",
+)
+@CONTRACT
+def plan(
+    *,
+    tenants: Sequence[str],
+    target: str | None,
+    target_file: Path | None,
+    dialect: str | None,
+    form: user_pages.Form,
+    contract: Path | None,
+) -> int:
+    """Show what the users would be, and how they differ from those on the server."""
+    rules, names = _tenants(contract, tenants)
+    if dialect is not None:
+        if target is not None or target_file is not None:
+            raise UsageError("--dialect plans without a server: leave out --target, or --dialect.")
+        pages = [user_pages.Page(plan_user(rules, name, DIALECTS[dialect])) for name in names]
+    else:
+        with _server(rules, target, target_file) as server:
+            pages = [_compared(server.users, name) for name in names]
+    click.echo(user_pages.render(pages, form))
+    return 0
+
+
+@acl.command()
+@TENANTS
+@TARGET_URL
+@TARGET_FILE
+@SECRET_FILE
+@click.option("--password-stdin", is_flag=True, help="Take the password from standard input.")
+@click.option("--rotate", is_flag=True, help="Give a user that is there another password.")
+@click.option("--force", is_flag=True, help="Overwrite a secret file.")
+@SAVE
+@CONTRACT
+def apply(
+    *,
+    tenants: Sequence[str],
+    target: str | None,
+    target_file: Path | None,
+    secret_file: Path | None,
+    password_stdin: bool,
+    rotate: bool,
+    force: bool,
+    save: bool,
+    contract: Path | None,
+) -> int:
+    """Make or renew the users of tenants.
+
+    A new password goes into --secret-file and nowhere else; one of your own comes from standard
+    input or from the variable KRYONIX_TENANT_PASSWORD. A user that is as planned is left as it
+    is. Whatever changes a user closes its connections.
+    """
+    rules, names = _tenants(contract, tenants)
+    secrets = _secrets(names, secret_file, force=force, from_stdin=password_stdin)
+    with _server(rules, target, target_file) as server:
+        _refuse_vain_save(server, save=save)
+        changes = [consider(server.users, name, secrets[name], rotate=rotate) for name in names]
+        for change in changes:
+            click.echo(change.carry_out(server.users))
+            for limit in change.plan.limits:
+                click.echo(f"  {limit}")
+        click.echo(server.remember(save=save))
+        for warning in server.warnings():
+            click.echo(warning)
+    return 0
+
+
+@acl.command()
+@TENANTS
+@TARGET_URL
+@TARGET_FILE
+@SECRET_FILE
+@click.option("--json", "as_json", is_flag=True, help="Print the result for programs.")
+@CONTRACT
+def verify(
+    *,
+    tenants: Sequence[str],
+    target: str | None,
+    target_file: Path | None,
+    secret_file: Path | None,
+    as_json: bool,
+    contract: Path | None,
+) -> int:
+    """Prove on the server that the users are as planned and held back.
+
+    Nothing is written and no value is read. With the tenant's password, from --secret-file or
+    the variable KRYONIX_TENANT_PASSWORD, it is also tried as the tenant. Exit code 0: proven;
+    1: something deviates; 10: part of it could not be proven.
+    """
+    rules, names = _tenants(contract, tenants)
+    logins = _logins(rules, names, secret_file)
+    with _server(rules, target, target_file) as server:
+        found = [review(rules, server.users, server.clients, each, logins[each]) for each in names]
+    if as_json:
+        reviews = [{"verdict": each.verdict, **asdict(each)} for each in found]
+        click.echo(json.dumps({"reviews": reviews}, indent=2))
+    else:
+        for each in found:
+            click.echo(user_pages.review_text(each))
+    if any(each.deviations for each in found):
+        return DEVIATES
+    return PARTLY if any(each.gaps for each in found) else 0
+
+
+@acl.command()
+@TENANTS
+@TARGET_URL
+@TARGET_FILE
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@SAVE
+@CONTRACT
+def revoke(
+    *,
+    tenants: Sequence[str],
+    target: str | None,
+    target_file: Path | None,
+    dry_run: bool,
+    save: bool,
+    contract: Path | None,
+) -> int:
+    """Remove the users of tenants and close their connections; keys are not touched."""
+    rules, names = _tenants(contract, tenants)
+    with _server(rules, target, target_file) as server:
+        _refuse_vain_save(server, save=save)
+        there = {name: server.users.describe(server.users.user_of(name)) for name in names}
+        for name in names:
+            user = server.users.user_of(name)
+            if there[name] is None:
+                click.echo(f"{user}: is not there.")
+            elif dry_run:
+                click.echo(f"{user}: would be removed, {_connections(server, user)} are open.")
+            else:
+                click.echo(f"{user}: removed, {server.users.revoke(name)} connections closed.")
+        click.echo("Nothing was removed (--dry-run)." if dry_run else server.remember(save=save))
+    return 0
+
+
+def _tenants(contract: Path | None, tenants: Sequence[str]) -> tuple[Contract, list[str]]:
+    rules = load_contract(contract)
+    access_rule(rules)
+    return rules, [rules.tenant.parse(name) for name in dict.fromkeys(tenants)]
+
+
+@contextmanager
+def _server(contract: Contract, target: str | None, target_file: Path | None) -> Iterator[Server]:
+    spec = TargetSpec.resolve(target, target_file=target_file)
+    if spec.endpoint is None:
+        raise UsageError(
+            f"Users are for a server that stays, and {spec.kind} (from {spec.origin}) is one that "
+            "the suite starts and stops; give --target redis://host:6379."
+        )
+    policy = DeclaredUsers(contract)
+    facts = reach(spec.endpoint, policy=policy)
+    with Pools(spec.endpoint, policy=policy, name=CLIENT_NAME, sockets=contract.client) as clients:
+        try:
+            yield Server(TenantUsers(contract, clients), clients, memory_of(clients[0], facts.info))
+        except redis.RedisError as error:
+            raise AccessLostError(spec.endpoint.address, lost(error)) from error
+
+
+def _refuse_vain_save(server: Server, *, save: bool) -> None:
+    if save and server.memory in {"config-file", "none"}:
+        raise UsageError(
+            "The server has no ACL file that --save could write: leave it out, or start the "
+            "server with the directive aclfile. Nothing was changed."
+        )
+
+
+def _secrets(
+    names: Sequence[str], secret_file: Path | None, *, force: bool, from_stdin: bool
+) -> Mapping[str, SecretFile | str]:
+    if secret_file is not None:
+        if from_stdin:
+            raise UsageError("--secret-file and --password-stdin exclude each other.")
+        paths = _paths(names, secret_file)
+        return {name: SecretFile(path, force=force) for name, path in paths.items()}
+    password = _from_stdin() if from_stdin else brought(os.environ)
+    if password is None:
+        raise UsageError(
+            "Say where the password goes or comes from: --secret-file PATH, --password-stdin, or "
+            f"the variable {SECRET_VARIABLE}."
+        )
+    if len(names) > 1:
+        raise UsageError(
+            "Several tenants must not share one password: give --secret-file with {tenant} in it."
+        )
+    return {names[0]: password}
+
+
+def _from_stdin() -> str:
+    origin = "standard input"
+    return fit(sys.stdin.buffer.read().decode(errors="replace").rstrip("\r\n"), origin)
+
+
+def _paths(names: Sequence[str], template: Path) -> dict[str, Path]:
+    if len(names) > 1 and names_one_file(template):
+        raise UsageError("Several tenants need a secret file each: put {tenant} into its path.")
+    if unfit := [name for name in names if Path(name).name != name]:
+        raise UsageError(f"The tenant {unfit[0]!a} cannot stand in the name of a file.")
+    return {name: path_for(template, name) for name in names}
+
+
+def _logins(
+    contract: Contract, names: Sequence[str], secret_file: Path | None
+) -> Mapping[str, Login | None]:
+    if secret_file is not None:
+        return {name: read_login(path) for name, path in _paths(names, secret_file).items()}
+    password = brought(os.environ)
+    if password is not None and len(names) > 1:
+        raise UsageError(
+            f"{SECRET_VARIABLE} is the password of one tenant: give --secret-file with {{tenant}} "
+            "in it."
+        )
+    rule = access_rule(contract)
+    return {
+        name: None
+        if password is None
+        else Login(rule.user_of(contract.tenant.parse(name)), password)
+        for name in names
+    }
+
+
+def _compared(users: TenantUsers, tenant: str) -> user_pages.Page:
+    planned = users.plan(tenant)
+    state: UserState | None = users.describe(planned.user)
+    return user_pages.Page(planned, compared=True, differences=differences(planned, state))
+
+
+def _connections(server: Server, user: str) -> str:
+    try:
+        connections = server.clients[0].client_list()
+    except redis.ResponseError:
+        return "an unknown number of connections"
+    return f"{sum(each.get('user') == user for each in connections)} connections"

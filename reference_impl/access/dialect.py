@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server's ACL can express: found out by asking it, never from its name or version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kryonix_cache.reference_impl.connection import bulk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import redis
+
+    from kryonix_cache.reference_impl.connection import Reply
+    from kryonix_cache.reference_impl.contract.model import AccessRule
+
+SELECTORS_FIELD = b"selectors"
+DATABASES_FIELD = b"databases"
+"""Fields of ACL GETUSER that are there exactly where the rules of that kind are."""
+
+_NAMED_SUBCOMMAND = "acl|whoami"
+# It cannot be deleted, so there is always one user to ask about.
+_ALWAYS_THERE = b"default"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What the rules of one server can say.
+
+    `selectors`: several sets of rules in brackets, and keys that may be read only (`%R~`).
+    `databases`: rules by database (`db=`). `unknown`: words that this server takes for no
+    command, and would refuse.
+    """
+
+    selectors: bool
+    databases: bool
+    unknown: frozenset[str] = frozenset()
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    "redis-6.2": Dialect(selectors=False, databases=False),
+    # CLIENT SETINFO came with 7.2.
+    "redis-7": Dialect(selectors=True, databases=False, unknown=frozenset({"client|setinfo"})),
+    "valkey-9.1": Dialect(selectors=True, databases=True),
+}
+"""Dialects by name, for plans that are made without a server."""
+
+
+def features(getuser: Reply) -> frozenset[str]:
+    """Return `acl-selectors` and `acl-databases` as far as a reply of ACL GETUSER shows them."""
+    names = getuser[::2] if isinstance(getuser, list) else []
+    fields = {"acl-selectors": SELECTORS_FIELD, "acl-databases": DATABASES_FIELD}
+    return frozenset(name for name, field in fields.items() if field in names)
+
+
+def read_dialect(client: redis.Redis, rule: AccessRule) -> Dialect:
+    """Ask the server what its ACL can express, and which of the contract's commands it knows.
+
+    Raises redis.ResponseError where this account may not ask about users.
+    """
+    words = sorted(commands_of(rule))
+    containers = sorted({word.partition("|")[0] for word in words})
+    asked = [_NAMED_SUBCOMMAND, *words, *containers]
+    with bulk(client) as connection:
+        user, info = connection.exchange(
+            [
+                (b"ACL", b"GETUSER", _ALWAYS_THERE),
+                (b"COMMAND", b"INFO", *(word.encode() for word in asked)),
+            ]
+        )
+    if isinstance(user, Exception):
+        raise user
+    found = features(user)
+    return Dialect(
+        selectors="acl-selectors" in found,
+        databases="acl-databases" in found,
+        unknown=_unknown(words, dict(zip(asked, info, strict=True)))
+        if isinstance(info, list)
+        else frozenset(),
+    )
+
+
+def commands_of(rule: AccessRule) -> frozenset[str]:
+    """Return every command that the contract names for tenants."""
+    sets = rule.commands.values()
+    named = [word for each in sets for word in (*each.read, *each.write)]
+    return frozenset({*rule.session, *rule.channel, *named})
+
+
+def _unknown(words: Iterable[str], info: Mapping[str, Reply]) -> frozenset[str]:
+    # Servers before 7.0 name no subcommands: there `client|id` is a rule about a first argument,
+    # which any word may be.
+    named = bool(info[_NAMED_SUBCOMMAND])
+    return frozenset(word for word in words if not info[word if named else word.partition("|")[0]])

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Whether the server really keeps a tenant's user to its plan: tried out, without any effect.
+
+The probes are calls of the contract's commands on keys that the tenant may use, and on keys that
+it may not: of tenants whose names look alike, and of nobody. The server is asked about each in
+two ways. ACL DRYRUN answers without running anything. And over a connection of the tenant's own
+EXISTS and WATCH are sent as they are, and all else is queued in a transaction that is discarded:
+the server checks the permission when it queues a call, and runs none. Keys are made up, except
+that some families have one key for each tenant; no value is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import redis
+
+from kryonix_cache.reference_impl.access.rules import access_rule, allowed
+from kryonix_cache.reference_impl.connection import bulk
+from kryonix_cache.reference_impl.contract.keys import TENANT, part_names
+from kryonix_cache.reference_impl.contract.model import SEPARATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kryonix_cache.reference_impl.access.dialect import Dialect
+    from kryonix_cache.reference_impl.access.rules import UserPlan
+    from kryonix_cache.reference_impl.connection import Clients, Command, Reply
+    from kryonix_cache.reference_impl.contract import Contract, Family
+    from kryonix_cache.reference_impl.contract.model import TenantId
+
+MADE_UP = "acl-probe"
+"""Stands in probes for every part of a key but the tenant."""
+
+KEYLESS: tuple[tuple[bytes, ...], ...] = (
+    (b"SCAN", b"0"),
+    (b"DBSIZE",),
+    (b"RANDOMKEY",),
+    (b"INFO",),
+    (b"CONFIG", b"GET", b"maxmemory"),
+    (b"CLIENT", b"LIST"),
+    (b"ACL", b"LIST"),
+    (b"EVAL", b"return 1", b"0"),
+)
+"""Calls that tell of, or reach, every tenant, whatever key they name."""
+
+_STRIDE = 7
+_LOOKS_ALIKE = ("{0}2", "{0}-b", "{0}_b", "b-{0}")
+_DIRECT = frozenset({b"EXISTS", b"WATCH"})
+# They frame a transaction, and would end the one in which the others are queued.
+_FRAMES = frozenset({"unwatch", "multi", "exec", "discard"})
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One call, where it is made, and whether the server has to allow it."""
+
+    database: int
+    call: tuple[bytes, ...]
+    allowed: bool
+    family: str
+    owner: str
+
+    def __str__(self) -> str:
+        call = " ".join(word.decode(errors="backslashreplace") for word in self.call)
+        return f"{call} in database {self.database} ({self.owner})"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came of some probes: how many were answered, and those answered wrongly.
+
+    `unanswered` are those to which the server gave neither a permission nor a refusal.
+    """
+
+    tried: int
+    wrong: tuple[Probe, ...]
+    unanswered: tuple[Probe, ...]
+
+
+class CommandShapes:
+    """How many words each command takes and where its key stands, as the server says."""
+
+    def __init__(self, client: redis.Redis, words: Iterable[str]) -> None:
+        """Ask the server; raise redis.ResponseError where this account may not."""
+        names = sorted(words)
+        with bulk(client) as connection:
+            (reply,) = connection.exchange(
+                [(b"COMMAND", b"INFO", *(name.encode() for name in names))]
+            )
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        entries = cast("list[Sequence[Reply]]", reply)
+        self._shapes = {
+            name: (abs(cast("int", entry[1])), cast("int", entry[3]))
+            for name, entry in zip(names, entries, strict=True)
+            if entry
+        }
+
+    def call(self, name: str, key: bytes) -> tuple[bytes, ...] | None:
+        """Return the shortest call of a command on a key; None for one that takes no key."""
+        length, place = self._shapes.get(name, (0, 0))
+        if place < 1:
+            return None
+        words = [name.encode().upper(), *([b"1"] * (max(length, place + 1) - 1))]
+        words[place] = key
+        return tuple(words)
+
+
+def look_alikes(contract: Contract, tenant: TenantId) -> list[TenantId]:
+    """Return valid ids of other tenants that begin or end as this one does, or nearly so."""
+    names = [form.format(tenant) for form in _LOOKS_ALIKE] + [tenant[:-1], tenant[1:]]
+    valid = [name for name in names if contract.tenant.is_valid(name) and name != tenant]
+    return [contract.tenant.parse(name) for name in dict.fromkeys(valid)]
+
+
+def probes(
+    contract: Contract, plan: UserPlan, dialect: Dialect, shapes: CommandShapes
+) -> list[Probe]:
+    """Return the calls that show whether a user is kept to its plan."""
+    rule = access_rule(contract)
+    words = {word for each in rule.commands.values() for word in (*each.read, *each.write)}
+    words -= dialect.unknown | _FRAMES
+    own = {name: allowed(rule, contract.family(name), dialect) for name in plan.families}
+    anything = frozenset[str]().union(*own.values())
+    found: list[Probe] = []
+    for family in contract.families:
+        # Without selectors what one family needs opens the user's keys of every family.
+        granted = own.get(family.name, frozenset[str]())
+        if granted and not dialect.selectors:
+            granted = anything
+        tenants = (
+            [plan.tenant, *look_alikes(contract, plan.tenant)] if family.per_tenant else [None]
+        )
+        for tenant in tenants:
+            for word in sorted(words):
+                call = shapes.call(word, _key(family, tenant))
+                if call is not None:
+                    may = tenant == plan.tenant and word in granted
+                    found += _placed(family, call, allowed=may, whose=tenant)
+    home = min(contract.family(name).databases[0] for name in plan.families) if own else 0
+    return found + [
+        Probe(home, call, allowed=False, family="", owner="every tenant") for call in KEYLESS
+    ]
+
+
+def _placed(
+    family: Family, call: tuple[bytes, ...], *, allowed: bool, whose: TenantId | None
+) -> Iterator[Probe]:
+    for database in family.databases:
+        yield Probe(database, call, allowed, family.name, _owner(whose))
+
+
+def _owner(tenant: TenantId | None) -> str:
+    return f"tenant {tenant}" if tenant else "no tenant"
+
+
+def _key(family: Family, tenant: TenantId | None) -> bytes:
+    return SEPARATOR.join(
+        segment if not named else str(tenant) if named == (TENANT,) else MADE_UP
+        for segment in family.pattern.split(SEPARATOR)
+        for named in [part_names(segment)]
+    ).encode()
+
+
+def ask_the_server(clients: Clients, user: str, asked: Sequence[Probe]) -> Answers:
+    """Ask ACL DRYRUN about each probe, in the database where it belongs."""
+    replies: dict[Probe, Reply] = {}
+    for database, some in _by_database(asked).items():
+        commands = [(b"ACL", b"DRYRUN", user.encode(), *probe.call) for probe in some]
+        replies |= dict(zip(some, _exchange(clients, database, commands), strict=True))
+    return _judged(asked, {probe: _dry(reply) for probe, reply in replies.items()})
+
+
+def for_the_tenant(asked: Sequence[Probe], tenant: TenantId) -> list[Probe]:
+    """Choose what is tried as the tenant: all that it may do, and some of what it may not.
+
+    The server writes each refusal into its ACL LOG, which is short (128 entries) and the evidence
+    of real attempts; so of each family one call on the tenant's own key and one on another's
+    stand for the others.
+    """
+    refused: dict[tuple[str, bool], list[Probe]] = {}
+    for probe in asked:
+        if not probe.allowed and probe.family:
+            refused.setdefault((probe.family, probe.owner == _owner(tenant)), []).append(probe)
+    # Not of each family the same command, nor the same owner.
+    chosen = [some[_STRIDE * number % len(some)] for number, some in enumerate(refused.values())]
+    keyless = [probe for probe in asked if not probe.family]
+    return [*(probe for probe in asked if probe.allowed), *chosen, *keyless]
+
+
+def try_as_tenant(clients: Clients, tried: Sequence[Probe]) -> Answers:
+    """Try each probe on the tenant's own connections; nothing that writes is run."""
+    permissions: dict[Probe, bool | None] = {}
+    for database, given in _by_database(tried).items():
+        direct = [probe for probe in given if probe.call[0] in _DIRECT]
+        queued = [probe for probe in given if probe.call[0] not in _DIRECT]
+        some = [*direct, *queued]
+        calls = [probe.call for probe in some]
+        # DISCARD ends the watching as well.
+        commands = [*calls[: len(direct)], (b"MULTI",), *calls[len(direct) :], (b"DISCARD",)]
+        try:
+            replies = _exchange(clients, database, commands)[:-1]
+            del replies[len(direct)]
+        except redis.exceptions.NoPermissionError:
+            # The connection may not even enter the database.
+            permissions |= dict.fromkeys(some, False)
+        else:
+            permissions |= {
+                probe: _permitted(reply) for probe, reply in zip(some, replies, strict=True)
+            }
+    return _judged(tried, permissions)
+
+
+def _exchange(clients: Clients, database: int, commands: Sequence[Command]) -> list[Reply]:
+    with bulk(clients[database]) as connection:
+        return connection.exchange(commands)
+
+
+def _by_database(given: Iterable[Probe]) -> dict[int, list[Probe]]:
+    found: dict[int, list[Probe]] = {}
+    for probe in given:
+        found.setdefault(probe.database, []).append(probe)
+    return found
+
+
+def _dry(reply: Reply) -> bool | None:
+    if reply == b"OK":
+        return True
+    return False if isinstance(reply, bytes) and b"no permissions" in reply else None
+
+
+def _permitted(reply: Reply) -> bool | None:
+    if isinstance(reply, redis.ResponseError):
+        return False if str(reply).startswith("NOPERM") else None
+    # A count from EXISTS, OK from WATCH.
+    return True if reply in {b"QUEUED", b"OK", 0, 1} else None
+
+
+def _judged(given: Sequence[Probe], permissions: Mapping[Probe, bool | None]) -> Answers:
+    return Answers(
+        tried=sum(permissions[probe] is not None for probe in given),
+        wrong=tuple(probe for probe in given if permissions[probe] not in {None, probe.allowed}),
+        unanswered=tuple(probe for probe in given if permissions[probe] is None),
+    )
