@@ -16,13 +16,8 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
-from kryonix_cache.conformance.attacks.population import (
-    PRESENT,
-    SPARE,
-    Key,
-    Population,
-    secret_of,
-)
+from kryonix_cache.conformance.attacks.connections import LoginRefusedError, converse, exchange
+from kryonix_cache.conformance.attacks.population import Key, Population, secret_of
 from kryonix_cache.conformance.attacks.replies import NoReply
 from kryonix_cache.conformance.attacks.specs import CommandSpec, read_commands
 from kryonix_cache.conformance.evidence import answer_of
@@ -121,6 +116,15 @@ class Arena:
                     self._expiry[database, key.name] = time.time() + EXPIRY_SECONDS
             self.as_admin(commands, database)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tenants that meet, as far as the contract allows their ids."""
+        return tuple(
+            name
+            for name in TENANTS
+            if self.contract.tenant.is_valid(self.session.plan.tenants.prefix + name)
+        )
+
     # --- what is sent ---
 
     def as_admin(self, commands: Sequence[Command], database: int = 0) -> list[Reply]:
@@ -135,9 +139,7 @@ class Arena:
         if name not in self._pools:
             login = self.logins[name]
             self._pools[name] = self._stack.enter_context(
-                self.session.tenant_pools(
-                    self.server, login, f"tenant {name}"[:9].replace(" ", ":")
-                )
+                self.session.tenant_pools(self.server, login, "tenant")
             )
         return exchange(self._pools[name], database, commands)
 
@@ -149,23 +151,20 @@ class Arena:
             RequirementNotMetError: the login that the system gave opens nothing.
 
         """
-        with self.session.tenant_pools(self.server, login, "visitor") as pools:
+        with (
+            self.session.tenant_pools(self.server, login, "visitor") as pools,
+            ExitStack() as stack,
+        ):
             try:
-                manager = lease(pools[database])
-                connection = manager.__enter__()
+                connection = stack.enter_context(lease(pools[database]))
             except redis.exceptions.AuthenticationError as error:
-                raise RequirementNotMetError(
-                    f"the login that the system gave is refused: {error}"
-                ) from error
+                raise LoginRefusedError(error) from error
             except redis.exceptions.NoPermissionError as error:
                 raise RequirementNotMetError(
                     f"a tenant's user cannot connect to database {database}: {error}"
                 ) from error
-            try:
-                yield connection
-            finally:
-                connection.drop()
-                manager.__exit__(None, None, None)
+            stack.callback(connection.drop)
+            yield connection
 
     def reply_to(self, login: TenantLogin, key: Key) -> Reply:
         """Return what somebody with this login is answered who looks at a key."""
@@ -313,38 +312,8 @@ def open_arena(session: RunSession, requirement: str, evidence: Evidence) -> Ite
             arena.close()
 
 
-def exchange(pools: Pools, database: int, commands: Sequence[Command]) -> list[Reply]:
-    """Send a pipeline; where the connection is refused or lost, that is the reply to each."""
-    try:
-        with lease(pools[database]) as connection:
-            return converse(connection, commands)
-    except redis.exceptions.AuthenticationError as error:
-        raise RequirementNotMetError(
-            f"the login that the system gave is refused: {error}"
-        ) from error
-    except redis.ResponseError as error:
-        # The database could not be selected.
-        return [error for _ in commands]
-
-
-def converse(connection: GuardedConnection, commands: Sequence[Command]) -> list[Reply]:
-    """Send a pipeline on a connection; where it is lost, that is the reply to each."""
-    try:
-        return connection.exchange(commands)
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        return [NoReply(f"no reply ({error})") for _ in commands]
-
-
-def one_by_one(connection: GuardedConnection, commands: Sequence[Command]) -> list[Reply]:
-    """Send commands each after the reply to the one before."""
-    return [converse(connection, [command])[0] for command in commands]
-
-
 def _by_database(keys: Iterable[Key]) -> Iterator[tuple[int, list[Key]]]:
     groups: dict[int, list[Key]] = {}
     for key in keys:
         groups.setdefault(key.database, []).append(key)
     yield from groups.items()
-
-
-__all__ = ["ATTACKER", "PRESENT", "SPARE", "TENANTS", "VICTIM", "Arena", "open_arena"]

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
-from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM, converse
-from kryonix_cache.conformance.attacks.judge import powers_beyond
+from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM
+from kryonix_cache.conformance.attacks.connections import converse
 from kryonix_cache.conformance.attacks.replies import is_locked_out, is_refusal, shown
+from kryonix_cache.conformance.attacks.stage import powers_beyond
 
 HOSTILE_ENDINGS = ("*", "a*", "??", "[a-z]b", "[^x]b", "ab:*", "a ~*", "a\n", "")
 """Ends of ids that are patterns, or end a pattern."""
 
 if TYPE_CHECKING:
     from kryonix_cache.conformance.attacks.arena import Arena
-    from kryonix_cache.conformance.attacks.judge import Stage
+    from kryonix_cache.conformance.attacks.stage import Stage
 
 
 def own_user(arena: Arena, _: Stage) -> None:
@@ -55,11 +56,10 @@ def _user_of(arena: Arena, name: str) -> str:
     before = set(_connections(arena))
     with arena.visit(arena.logins[name]) as connection:
         converse(connection, [(b"PING",)])
-        opened = {
-            number: user for number, user in _connections(arena).items() if number not in before
-        }
-    (user,) = opened.values()
-    return user
+        opened = {user for number, user in _connections(arena).items() if number not in before}
+    # A system in another process may connect meanwhile, with an account of its own.
+    own = opened - {arena.endpoint.username} or opened
+    return min(own)
 
 
 def _connections(arena: Arena) -> dict[str, str]:

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import redis
 
-from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM, converse, one_by_one
+from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM
+from kryonix_cache.conformance.attacks.connections import converse, one_by_one, received
 from kryonix_cache.conformance.attacks.permissions import ask_rules, ask_server
-from kryonix_cache.conformance.attacks.population import SPARE, Key, secret_of
+from kryonix_cache.conformance.attacks.population import secret_of
 from kryonix_cache.conformance.attacks.replies import (
     is_locked_out,
     is_not_understood,
@@ -19,92 +19,16 @@ from kryonix_cache.conformance.attacks.replies import (
     shown,
     traces,
 )
+from kryonix_cache.conformance.attacks.stage import Stage, channel_of, powers_beyond
 from kryonix_cache.conformance.attacks.table import Attack, attack_table, filled
 from kryonix_cache.conformance.outcomes import Inconclusive
 from kryonix_cache.reference_impl.connection import FORBIDDEN, lease
-from kryonix_cache.reference_impl.contract.keys import glob_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kryonix_cache.conformance.attacks.arena import Arena
-    from kryonix_cache.reference_impl.connection import Command, GuardedConnection, Reply
-
-LIBRARY = b"kryonix_attacks"
-NEWS = "news"
-_SENTINEL = b"that-is-all"
-_MOST_PUSHES = 1000
-_HIDDEN = {"own_password"}
-
-
-class Stage:
-    """What the placeholders stand for, and the keys that must stay as they are."""
-
-    def __init__(self, arena: Arena, attack: Attack | None = None) -> None:
-        population = arena.population
-        family = population.home(attack.type if attack else "string")
-        own_id, other_id = arena.id(ATTACKER), arena.id(VICTIM)
-        self.own = population.key(family, own_id)
-        self.other = population.key(family, other_id)
-        self.database = self.own.database
-        self.planted = Key(
-            self.database, self.other.name + b"-planted", population.home("string"), other_id
-        )
-        system = next(iter(population.system_keys()), None)
-        spare = population.key(family, other_id, SPARE)
-        self.spare = spare if spare != self.other else None
-        self.watched = [self.other, self.planted, *([self.spare] if self.spare else [])]
-        self.values: dict[str, bytes] = {
-            "own": self.own.name,
-            "own_spare": population.key(family, own_id, SPARE).name,
-            "own_upper": self.own.name.upper(),
-            "other": self.other.name,
-            "other_spare": spare.name,
-            "planted": self.planted.name,
-            "planted_end": self.planted.name[-1:],
-            "planted_glob": self.planted.name[:-1] + b"*",
-            "system": system.name if system else b"system",
-            "database": str(self.database).encode(),
-            "library": LIBRARY,
-            "admin": (arena.endpoint.username or "default").encode(),
-            "own_password": arena.logins[ATTACKER].password.encode(),
-            "sha": _sha_of(attack) if attack else b"",
-        }
-        for who, name in (("own", ATTACKER), ("other", VICTIM)):
-            self.values |= {
-                f"{who}_id": arena.id(name).encode(),
-                f"{who}_user": arena.logins[name].username.encode(),
-                f"{who}_channel": channel_of(arena, name),
-                f"{who}_channels": channels_of(arena, name),
-            }
-        self.marks = [secret_of(other_id), other_id.encode()]
-
-    def steps(self, attack: Attack) -> list[list[bytes]]:
-        """Return what is sent."""
-        return [filled(words, self.values) for words in attack.steps]
-
-    def told(self, attack: Attack) -> str:
-        """Return what is sent as a report may show it."""
-        values = self.values | dict.fromkeys(_HIDDEN, b"(its password)")
-        told = [b" ".join(filled(words, values)) for words in attack.steps]
-        return f"{attack.id}: {b'; '.join(told).decode(errors='backslashreplace')!s}"
-
-
-def channel_of(arena: Arena, name: str) -> bytes:
-    """Return a channel of a tenant; where the contract has none, one by its id."""
-    for channel in arena.contract.channels:
-        if "tenant" in channel.parts:
-            parts = dict.fromkeys(channel.parts, NEWS) | {"tenant": arena.id(name)}
-            return arena.contract.channel(channel.name, **parts)
-    return f"{arena.id(name)}:{NEWS}".encode()
-
-
-def channels_of(arena: Arena, name: str) -> bytes:
-    """Return the pattern of a tenant's channels."""
-    for channel in arena.contract.channels:
-        if "tenant" in channel.parts:
-            return glob_of(channel.pattern, arena.id(name)).encode()
-    return f"{arena.id(name)}:*".encode()
+    from kryonix_cache.reference_impl.connection import GuardedConnection, Reply
 
 
 class Judge:
@@ -147,7 +71,10 @@ class Judge:
         arena, stage = self.arena, Stage(self.arena, attack)
         arena.write([stage.own, stage.other, stage.planted])
         for words in attack.before:
-            arena.as_admin([filled(words, stage.values)], stage.database)
+            reply = arena.as_admin([filled(words, stage.values)], stage.database)[0]
+            if isinstance(reply, redis.ResponseError):
+                self.unjudged.append(f"{attack.id} (its preparation: {shown(reply)})")
+                return
         if attack.asked or any(words[0].upper().encode() in FORBIDDEN for words in attack.steps):
             self._ask(attack, stage)
             return
@@ -208,8 +135,7 @@ class Judge:
         if attack.protocol != 2:  # noqa: PLR2004 (the protocol that each connection begins with)
             steps = [[b"HELLO", str(attack.protocol).encode()], *steps]
         replies = one_by_one(connection, steps)
-        self._counts(attack, replies[-1:])
-        if not is_refusal(replies[-1]):
+        if self._counts(attack, replies[-1:]) and not is_refusal(replies[-1]):
             with self._stirring(stage):
                 self.arena.write([stage.other])
             arrived = received(connection)
@@ -279,7 +205,7 @@ class Judge:
         """Let the other tenant write, speak and listen meanwhile; take it back at the end."""
         arena = self.arena
         channel, secret = channel_of(arena, VICTIM), secret_of(arena.id(VICTIM))
-        fresh = self.planted_again(stage)
+        fresh = stage.planted.name + b"-again"
         arena.as_admin([(b"SET", fresh, secret), (b"PUBLISH", channel, secret)], stage.database)
         if "spublish" in arena.commands:
             arena.as_admin([(b"SPUBLISH", channel, secret)])
@@ -292,43 +218,3 @@ class Judge:
                 yield
             finally:
                 arena.as_admin([(b"DEL", fresh)], stage.database)
-
-    @staticmethod
-    def planted_again(stage: Stage) -> bytes:
-        """Return the name of one more key of the other tenant."""
-        return stage.planted.name + b"-again"
-
-
-def powers_beyond(stage: Stage) -> list[Command]:
-    """Return what no tenant's user may send; a session that may is more than that."""
-    return [
-        (b"GET", stage.other.name),
-        (b"DUMP", stage.other.name),
-        (b"DBSIZE",),
-        (b"CONFIG", b"GET", b"maxmemory"),
-        (b"ACL", b"LIST"),
-    ]
-
-
-def received(connection: GuardedConnection) -> list[Reply]:
-    """Return what has arrived on a connection by the time that a PING is answered.
-
-    The server sends in the order in which things happened, so nothing is under way any more.
-    """
-    messages: list[Reply] = []
-    try:
-        connection.send_batch([(b"PING", _SENTINEL)])
-        while len(messages) < _MOST_PUSHES:
-            message = connection.read_replies(1)[0]
-            if message in (_SENTINEL, [b"pong", _SENTINEL]) or is_refusal(message):
-                break
-            messages.append(message)
-    except (redis.ConnectionError, redis.TimeoutError):
-        # What came before the end counts.
-        pass
-    return messages
-
-
-def _sha_of(attack: Attack) -> bytes:
-    text = next((words[-1] for words in attack.before if words[0] == "SCRIPT"), "")
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()

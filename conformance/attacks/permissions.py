@@ -58,15 +58,11 @@ def evaluate(
     The last rule that speaks of it decides. `members` are the commands of each category;
     `first` is the first argument, by which a subcommand is permitted.
     """
+    names = {command, f"{command}|{first}"}
     permitted = False
     for rule in rules:
         sign, what = rule[0], rule[1:]
-        if what == _ALL:
-            permitted = sign == "+"
-        elif what.startswith("@"):
-            if command in members[what[1:]]:
-                permitted = sign == "+"
-        elif what == command or (first and what == f"{command}|{first}"):
+        if what == _ALL or what in names or (what[:1] == "@" and names & members[what[1:]]):
             permitted = sign == "+"
     return permitted
 

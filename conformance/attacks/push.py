@@ -6,15 +6,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from kryonix_cache.conformance.attacks.arena import ATTACKER, converse
-from kryonix_cache.conformance.attacks.judge import channel_of, received
+from kryonix_cache.conformance.attacks.arena import ATTACKER
+from kryonix_cache.conformance.attacks.connections import converse, received
 from kryonix_cache.conformance.attacks.replies import shown, traces
+from kryonix_cache.conformance.attacks.stage import channel_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kryonix_cache.conformance.attacks.arena import Arena
-    from kryonix_cache.conformance.attacks.judge import Stage
+    from kryonix_cache.conformance.attacks.stage import Stage
 
 _EVENTS = b"notify-keyspace-events"
 _TEXT = b"a broadcast of one's own"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from kryonix_cache.conformance.attacks.arena import ATTACKER, TENANTS, converse
-from kryonix_cache.conformance.attacks.judge import channel_of, channels_of
+from kryonix_cache.conformance.attacks.arena import ATTACKER
+from kryonix_cache.conformance.attacks.connections import converse
 from kryonix_cache.conformance.attacks.population import commands_for, secret_of
 from kryonix_cache.conformance.attacks.replies import is_refusal, shown, traces
+from kryonix_cache.conformance.attacks.stage import channel_of, channels_of
 from kryonix_cache.conformance.attacks.sweep import spelled
 from kryonix_cache.conformance.attacks.variants import FILLER, calls
 
@@ -77,12 +78,12 @@ def session_access(arena: Arena) -> None:
 
 def foreign_access(arena: Arena) -> None:
     """Let each tenant read and write each family of each other one, and of the system."""
-    keys = {name: arena.population.keys(arena.id(name)) for name in TENANTS}
+    keys = {name: arena.population.keys(arena.id(name)) for name in arena.names}
     system = arena.population.system_keys()
     everything = [key for group in keys.values() for key in group] + system
     arena.write(everything)
     before = arena.state(everything)
-    for one in TENANTS:
+    for one in arena.names:
         others = [key for other, group in keys.items() if other != one for key in group]
         for database in sorted({key.database for key in everything}):
             targets = [key for key in (*others, *system) if key.database == database]

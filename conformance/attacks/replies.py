@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import redis
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.connection import Reply
 
 _SHOWN = 80
-# What a script's own call is refused with; outside of scripts the code alone counts.
-_REFUSED_IN_SCRIPT = ("NOPERM", "can't run this command", "can't access at least one of the keys")
+_DIGEST = re.compile(r"#[0-9a-f]{16,}")
 _NOT_UNDERSTOOD = ("ERR wrong number of arguments", "ERR unknown", "ERR syntax", "ERR Unknown")
 
 
@@ -27,13 +27,6 @@ def is_refusal(reply: Reply) -> bool:
     # redis-py takes the code away where it makes its own class of it.
     return isinstance(reply, redis.exceptions.NoPermissionError) or (
         isinstance(reply, redis.ResponseError) and str(reply).startswith("NOPERM")
-    )
-
-
-def is_refusal_in_script(reply: Reply) -> bool:
-    """Say whether the permission was denied to a script, which gets another text."""
-    return isinstance(reply, redis.ResponseError) and any(
-        text in str(reply) for text in _REFUSED_IN_SCRIPT
     )
 
 
@@ -51,13 +44,14 @@ def is_not_understood(reply: Reply) -> bool:
     return isinstance(reply, redis.ResponseError) and str(reply).startswith(_NOT_UNDERSTOOD)
 
 
-def shown(reply: Reply) -> str:
-    """Return a reply as it can stand in a report."""
+def shown(reply: object) -> str:
+    """Return a reply as it can stand in a report: short, and without digests of passwords."""
     text = str(reply) if isinstance(reply, Exception) else repr(reply)
+    text = _DIGEST.sub("#...", text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def bytes_in(reply: Reply) -> Iterator[bytes]:
+def bytes_in(reply: object) -> Iterator[bytes]:
     """Yield every text that a reply holds, however deep."""
     if isinstance(reply, bytes):
         yield reply
@@ -74,7 +68,7 @@ def bytes_in(reply: Reply) -> Iterator[bytes]:
             yield from bytes_in(each)
 
 
-def traces(reply: Reply, marks: Iterable[bytes]) -> list[bytes]:
+def traces(reply: object, marks: Iterable[bytes]) -> list[bytes]:
     """Return which of the marks stand in the reply."""
     texts = list(bytes_in(reply))
     return [mark for mark in marks if any(mark in text for text in texts)]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from kryonix_cache.conformance.attacks.arena import converse
-from kryonix_cache.conformance.attacks.judge import channel_of, received
+from kryonix_cache.conformance.attacks.connections import converse, received
 from kryonix_cache.conformance.attacks.population import Key, secret_of
 from kryonix_cache.conformance.attacks.replies import is_locked_out, is_refusal, shown, traces
+from kryonix_cache.conformance.attacks.stage import channel_of
 from kryonix_cache.conformance.evidence import answer_of
 from kryonix_cache.conformance.outcomes import RequirementNotMetError
 from kryonix_cache.fixtures.capabilities import TenantLogin
@@ -118,7 +118,8 @@ class Revocation:
 
     def _transaction(self, connection: GuardedConnection) -> None:
         reply = converse(connection, [(b"EXEC",)])[0]
-        if not isinstance(reply, redis.ResponseError):
+        answers = reply if isinstance(reply, list) else [reply]
+        if not all(isinstance(each, redis.ResponseError) for each in answers):
             self.arena.evidence.found(
                 f"EXEC after {self.way} of what was queued before",
                 found=shown(reply),

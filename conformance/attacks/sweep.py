@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from kryonix_cache.conformance.attacks.arena import ATTACKER, SPARE, VICTIM
-from kryonix_cache.conformance.attacks.population import PRESENT, secret_of
+from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM
+from kryonix_cache.conformance.attacks.population import PRESENT, SPARE, secret_of
 from kryonix_cache.conformance.attacks.replies import is_refusal, shown, traces
 from kryonix_cache.conformance.attacks.variants import calls, filled
+from kryonix_cache.conformance.outcomes import Inconclusive
 from kryonix_cache.reference_impl.errors import ForbiddenCommandError
 from kryonix_cache.reference_impl.forbidden import refuse_forbidden
 
@@ -50,6 +51,16 @@ class Tally:
     def untried_percent(self) -> float:
         """The share of commands that no call of could be judged."""
         return 100 * len(self.untried) / max(1, len(self.tried) + len(self.untried))
+
+    def __str__(self) -> str:
+        names = f" ({', '.join(self.untried)})" if self.untried else ""
+        total = len(self.tried) + len(self.untried)
+        return f"{len(self.untried)} of {total} commands untried{names}"
+
+    def settle(self, limit: float) -> None:
+        """Raise Inconclusive if more than `limit` percent could not be tried."""
+        if self.untried_percent > limit:
+            raise Inconclusive(f"{self}, more than {limit:g} %")
 
 
 @dataclass(frozen=True, slots=True)

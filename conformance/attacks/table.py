@@ -145,7 +145,7 @@ def _attack(raw: Mapping[str, object]) -> Attack:
 
 
 def _commands(name: object, raw: object) -> tuple[tuple[str, ...], ...]:
-    commands = cast("list[list[str]]", raw)
+    commands = cast("list[object]", raw)
     for words in commands:
         if not isinstance(words, list) or not words:
             raise AttackTableError(f"The attack {name!r} has a command without words.")
@@ -160,7 +160,7 @@ def _commands(name: object, raw: object) -> tuple[tuple[str, ...], ...]:
                     f"The attack {name!r} has the placeholder {', '.join(sorted(unknown))}, "
                     "which stands for nothing."
                 )
-    return tuple(tuple(words) for words in commands)
+    return tuple(tuple(words) for words in cast("list[list[str]]", raw))
 
 
 def filled(words: tuple[str, ...], values: Mapping[str, bytes]) -> list[bytes]:

@@ -3,9 +3,9 @@
 Calls of a command, generated from what the server says of it; None stands where a key goes.
 
 From a tree of arguments: the call without any optional part, one with each optional part and
-each alternative, those that touch keys in pairs and given twice, and all parts at once; each also cut to the
-fewest words that the server takes. Without a tree: by arity and the places of keys, and, where
-keys move, by shapes that are in use. Which of them the server understands is asked of it.
+each alternative, those that touch keys in pairs and given twice, and one with all; each also cut
+to the fewest words that the server takes. Without a tree: by arity and the places of keys, and,
+where keys move, by shapes that are in use. Which of them the server understands is asked of it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _from_tree(arguments: Sequence[Argument]) -> list[Call]:
 
 
 def _repeated(arguments: Sequence[Argument], touching: Sequence[_Feature]) -> Iterator[Call]:
-    """Yield calls with an optional part that names a key given twice: which one counts?"""
+    """Yield calls with an optional part that names a key given twice, where the last may count."""
     for feature in touching:
         top = feature[1][:1]
         chosen = _closed({feature})
