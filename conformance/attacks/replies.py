@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.reference_impl.connection import Reply
 
-_SHOWN = 80
+_SHOWN = 160
 _DIGEST = re.compile(r"#[0-9a-f]{16,}")
 _NOT_UNDERSTOOD = ("ERR wrong number of arguments", "ERR unknown", "ERR syntax", "ERR Unknown")
 

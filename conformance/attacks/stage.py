@@ -42,8 +42,6 @@ class Stage:
             "own_spare": population.key(family, own_id, SPARE).name,
             "own_upper": self.own.name.upper(),
             "other": self.other.name,
-            "other_spare": spare.name,
-            "planted": self.planted.name,
             "planted_end": self.planted.name[-1:],
             "planted_glob": self.planted.name[:-1] + b"*",
             "system": system.name if system else b"system",
@@ -58,8 +56,8 @@ class Stage:
                 f"{who}_id": arena.id(name).encode(),
                 f"{who}_user": arena.logins[name].username.encode(),
                 f"{who}_channel": channel_of(arena, name),
-                f"{who}_channels": channels_of(arena, name),
             }
+        self.values["other_channels"] = channels_of(arena, VICTIM)
         self.marks = [secret_of(other_id), other_id.encode()]
 
     def steps(self, attack: Attack) -> list[list[bytes]]:

@@ -20,9 +20,9 @@ Judge = Literal["refused", "silent", "harmless", "quiet", "no-more"]
 
 PLACEHOLDERS = frozenset(
     {
-        "admin", "database", "library", "own", "own_channel", "own_channels", "own_id",
+        "admin", "database", "library", "own", "own_channel", "own_id",
         "own_password", "own_spare", "own_upper", "own_user", "other", "other_channel",
-        "other_channels", "other_id", "other_spare", "other_user", "planted", "planted_end",
+        "other_channels", "other_id", "other_user", "planted_end",
         "planted_glob", "sha", "system",
     }
 )  # fmt: skip
