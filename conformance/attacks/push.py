@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
 from kryonix_cache.conformance.attacks.arena import ATTACKER
 from kryonix_cache.conformance.attacks.connections import converse, received
 from kryonix_cache.conformance.attacks.replies import shown, traces
-from kryonix_cache.conformance.attacks.stage import channel_of
+from kryonix_cache.conformance.attacks.stage import channel_of, may_broadcast
+from kryonix_cache.reference_impl.connection import lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +23,20 @@ _TEXT = b"a broadcast of one's own"
 
 
 def own_broadcasts(arena: Arena, stage: Stage) -> None:
-    """Let a tenant hear what it says itself: without that silence would prove nothing."""
+    """Let a tenant hear what it says itself: without that silence would prove nothing.
+
+    Where the contract gives tenants no channels the administrator does instead.
+    """
     channel = channel_of(arena, ATTACKER)
-    with (
-        arena.visit(arena.logins[ATTACKER]) as listening,
-        arena.visit(arena.logins[ATTACKER], stage.database) as speaking,
-    ):
+    with ExitStack() as stack:
+        if may_broadcast(arena):
+            listening, speaking = (
+                stack.enter_context(arena.visit(arena.logins[ATTACKER], stage.database))
+                for _ in range(2)
+            )
+        else:
+            listening, speaking = (stack.enter_context(lease(arena.admin[0])) for _ in range(2))
+            stack.callback(listening.drop)
         told = converse(listening, [(b"SUBSCRIBE", channel)])[0]
         spoken = converse(speaking, [(b"PUBLISH", channel, _TEXT)])[0]
         heard = [each for each in received(listening) if traces(each, [_TEXT])]

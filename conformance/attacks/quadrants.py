@@ -11,7 +11,7 @@ from kryonix_cache.conformance.attacks.arena import ATTACKER
 from kryonix_cache.conformance.attacks.connections import converse
 from kryonix_cache.conformance.attacks.population import commands_for, secret_of
 from kryonix_cache.conformance.attacks.replies import is_refusal, shown, traces
-from kryonix_cache.conformance.attacks.stage import channel_of, channels_of
+from kryonix_cache.conformance.attacks.stage import channel_of, channels_of, may_broadcast
 from kryonix_cache.conformance.attacks.sweep import spelled
 from kryonix_cache.conformance.attacks.variants import FILLER, calls
 
@@ -57,13 +57,14 @@ def session_access(arena: Arena) -> None:
     SELECT is sent by each connection of another database, and by nothing else.
     """
     access = arena.contract.access
-    for name in (*access.session, *access.channel) if access else ():
+    channel = access.channel if access and may_broadcast(arena) else ()
+    for name in (*access.session, *channel) if access else ():
         spec = arena.commands.get(name)
         # A server without names of subcommands cannot say which it has.
         if spec is None or name == "select":
             continue
         words = [*spec.words, *[FILLER] * (spec.fewest_words - len(spec.words))]
-        if access and name in access.channel:
+        if name in channel:
             pattern = channels_of if name.startswith("p") and name != "publish" else channel_of
             words = [*spec.words, pattern(arena, ATTACKER), *words[2:]]
         with arena.visit(arena.logins[ATTACKER]) as connection:

@@ -13,7 +13,7 @@ import redis
 from kryonix_cache.conformance.attacks.connections import converse, received
 from kryonix_cache.conformance.attacks.population import Key, secret_of
 from kryonix_cache.conformance.attacks.replies import is_locked_out, is_refusal, shown, traces
-from kryonix_cache.conformance.attacks.stage import channel_of
+from kryonix_cache.conformance.attacks.stage import channel_of, may_broadcast
 from kryonix_cache.conformance.evidence import answer_of
 from kryonix_cache.conformance.outcomes import RequirementNotMetError
 from kryonix_cache.fixtures.capabilities import TenantLogin
@@ -87,9 +87,9 @@ class Revocation:
             self.arena.evidence.found(
                 f"DEL in a transaction before {self.way}", found=shown(replies[-1]), wanted="QUEUED"
             )
-        told = converse(listening, [(b"SUBSCRIBE", self.channel)])[0]
-        if not self.arena.contract.channels:
+        if not may_broadcast(self.arena):
             return Open(plain, queued, None)
+        told = converse(listening, [(b"SUBSCRIBE", self.channel)])[0]
         if isinstance(told, redis.ResponseError):
             self.arena.evidence.found(
                 f"SUBSCRIBE before {self.way}", found=shown(told), wanted="a subscription"

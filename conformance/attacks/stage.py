@@ -71,6 +71,16 @@ class Stage:
         return f"{attack.id}: {b'; '.join(told).decode(errors='backslashreplace')!s}"
 
 
+def may_broadcast(arena: Arena) -> bool:
+    """Say whether the contract gives tenants channels of their own, and both ends of them."""
+    access = arena.contract.access
+    return (
+        access is not None
+        and {"publish", "subscribe"} <= set(access.channel)
+        and any("tenant" in channel.parts for channel in arena.contract.channels)
+    )
+
+
 def channel_of(arena: Arena, name: str) -> bytes:
     """Return a channel of a tenant; where the contract has none, one by its id."""
     for channel in arena.contract.channels:
