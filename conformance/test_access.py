@@ -8,12 +8,14 @@ All of it is played on a disposable server of the bench, never on a live target.
 from __future__ import annotations
 
 import math
+import random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kryonix_cache.conformance.attacks import identity, quadrants
 from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM, open_arena
+from kryonix_cache.conformance.attacks.fuzz import fuzz
 from kryonix_cache.conformance.attacks.judge import Judge
 from kryonix_cache.conformance.attacks.push import own_broadcasts, with_key_events
 from kryonix_cache.conformance.attacks.revocation import revocations
@@ -22,11 +24,15 @@ from kryonix_cache.conformance.attacks.sweep import sweep
 from kryonix_cache.conformance.attacks.table import attack_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from kryonix_cache.conformance.attacks.arena import Arena
     from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.run import Depth
     from kryonix_cache.conformance.session import RunSession
+
+CHANGED_CALLS: Mapping[Depth, int] = {"default": 2_000, "nightly": 100_000}
+"""How many calls with words changed by chance are sent."""
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def arena(
 
 @pytest.mark.requirement("isolation.acl-keys")
 def test_a_tenants_user_reaches_its_own_keys_and_no_others(
-    arena: Arena, evidence: Evidence
+    arena: Arena, run_session: RunSession, evidence: Evidence
 ) -> None:
     """A tenant's user does with its keys what the contract says, and nothing with any other."""
     arena.admit(*arena.names)
@@ -50,6 +56,9 @@ def test_a_tenants_user_reaches_its_own_keys_and_no_others(
     quadrants.foreign_access(arena)
     arena.populate((ATTACKER, VICTIM))
     tally = sweep(arena)
+    request = run_session.plan.request
+    chance = random.Random(request.seed)  # noqa: S311 (repeatable, no secret)
+    evidence.saw("changed_calls", fuzz(arena, chance, CHANGED_CALLS[request.depth]))
     tried, through = quadrants.wrong_database(arena)
     arena.look_for_strangers("after the attacks")
     evidence.saw("attempts", tally.attempts)

@@ -114,10 +114,10 @@ def probes_of(spec: CommandSpec, place: Ground) -> list[list[bytes]]:
     short = [shape for shape in shapes if len(shape) <= spec.fewest_words]
     found = [words for shape in shapes for words in filled(shape, names[:1], place.own)]
     found += [words for shape in short for words in filled(shape, names[1:], place.own)]
-    return [words for words in found if _may_be_sent(words)]
+    return [words for words in found if may_be_sent(words)]
 
 
-def _may_be_sent(words: Sequence[bytes]) -> bool:
+def may_be_sent(words: Sequence[bytes]) -> bool:
     """Say whether the project sends this at all; a shape may name what no script may hold."""
     try:
         refuse_forbidden(words)

@@ -46,9 +46,18 @@ def connection(program: Path) -> Iterator[GuardedConnection]:
 
 
 @contextmanager
-def session_of(out: Path, system: str = PLAIN) -> Iterator[RunSession]:
+def session_of(
+    out: Path, system: str = PLAIN, contract: Path | None = None
+) -> Iterator[RunSession]:
     """Open a run on the embedded server without running its tests."""
-    request = RunRequest(target="embedded", out=out, system=system, select=("isolation.acl-keys",))
+    request = RunRequest(
+        target="embedded",
+        contract=contract,
+        out=out,
+        profile="staging",
+        system=system,
+        select=("isolation.acl-keys",),
+    )
     session = RunSession(plan_run(request))
     session.open()
     try:

@@ -4,21 +4,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM, Arena, open_arena
+from kryonix_cache.conformance.attacks.fuzz import Soil, changed, fuzz
 from kryonix_cache.conformance.attacks.judge import Judge
 from kryonix_cache.conformance.attacks.replies import NoReply, is_refusal, shown, traces
 from kryonix_cache.conformance.attacks.specs import CommandSpec
-from kryonix_cache.conformance.attacks.sweep import Tally, sweep
+from kryonix_cache.conformance.attacks.sweep import Tally, ground, sweep
 from kryonix_cache.conformance.attacks.table import Attack
 from kryonix_cache.conformance.evidence import Evidence
 from kryonix_cache.conformance.outcomes import Inconclusive, NotApplicable
 from kryonix_cache.fixtures.faults.catalogue import PACKAGE
 from tests.attacks.conftest import session_of
 from tests.conformance.runs import conformance
+from tests.packaging.tree import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +33,23 @@ REQUIREMENTS = (
     *("isolation.acl-admin", "isolation.acl-push", "isolation.acl-shared-code"),
     *("isolation.identity", "isolation.revocation"),
 )
+
+DESK = """
+[access]
+user = "desk-{tenant}"
+revocation_s = 1.0
+session = ["ping", "echo", "select", "multi", "exec"]
+channel = ["subscribe"]
+[access.commands.any]
+read = ["exists", "type"]
+write = ["del"]
+[access.commands.string]
+read = ["get"]
+write = ["set"]
+[access.commands.hash]
+read = ["hget", "hgetall"]
+write = ["hset"]
+"""
 
 
 def attack(*words: str, judge: str = "refused", **fields: object) -> Attack:
@@ -124,6 +144,40 @@ def test_a_sweep_finds_every_command_that_gets_through(arena: Arena) -> None:
     found = " ".join(each.where for each in arena.evidence.findings)
     assert arena.evidence.total >= len(names)
     assert all(name.split("|")[0] in found.lower() for name in names), found
+
+
+def test_changed_calls_find_what_gets_through(arena: Arena) -> None:
+    """Whatever the server says of its keys, the other tenant's keys and secrets decide."""
+    allow(arena, "alldbs", "~*", "+append", "+get")
+    arena.populate((ATTACKER, VICTIM))
+    arena.commands = {name: arena.commands[name] for name in ("append", "get")}
+    assert fuzz(arena, Random(1), 500) > 100
+    assert "APPEND" in "".join(each.where for each in arena.evidence.findings)
+    assert "secret-of" in "".join(each.found for each in arena.evidence.findings)
+
+
+def test_the_same_seed_changes_calls_alike(arena: Arena) -> None:
+    arena.admit(ATTACKER, VICTIM)
+    place = ground(arena, "string")
+    soil = Soil(place, ((b"GET", b"k"), (b"SET", b"k", b"v")), (b"x", b"y"), fixed=1)
+    first, again, other = ([changed(Random(n), soil) for _ in range(3)] for n in (1, 1, 2))
+    assert first == again != other
+    assert all(words[0] in {b"GET", b"SET"} for words in first + other)
+
+
+def test_a_contract_of_another_team_is_judged(tmp_path: Path) -> None:
+    """Its tenants have no channels, few families, and one of them for reading only."""
+    contract = tmp_path / "desk.toml"
+    example = ROOT.joinpath("examples", "contract", "tickets.toml").read_text(encoding="utf-8")
+    contract.write_text(
+        example.replace('type = "hash"', 'type = "hash"\naccess = "read"', 1) + DESK
+    )
+    run = conformance(
+        *("--target", "embedded", "--contract", str(contract), "--profile", "staging"),
+        *("--select", ",".join(REQUIREMENTS)),
+        out=tmp_path / "runs",
+    )
+    assert (run.code, run.outcomes) == (0, dict.fromkeys(REQUIREMENTS, "pass")), run.output
 
 
 def test_an_attack_that_is_answered_is_found(arena: Arena) -> None:
