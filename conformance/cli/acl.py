@@ -28,7 +28,7 @@ from kryonix_cache.conformance.cli.secret_files import (
 )
 from kryonix_cache.conformance.cli.target_options import CONTRACT, TARGET_FILE, TARGET_URL
 from kryonix_cache.conformance.cli.user_changes import REMEMBERING, Memory, consider, memory_of
-from kryonix_cache.conformance.errors import UsageError
+from kryonix_cache.conformance.errors import SecretUnfitError, UsageError
 from kryonix_cache.fixtures.declared_users import DeclaredUsers
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.reference_impl.access import DIALECTS, Login, TenantUsers, plan_user
@@ -164,8 +164,9 @@ def apply(
         changes = [consider(server.users, name, secrets[name], rotate=rotate) for name in names]
         for change in changes:
             click.echo(change.carry_out(server.users))
-            for limit in change.plan.limits:
-                click.echo(f"  {limit}")
+        # Said once: most of what a server cannot express is the same for every tenant.
+        for limit in dict.fromkeys(each for change in changes for each in change.plan.limits):
+            click.echo(limit)
         click.echo(server.remember(save=save))
         for warning in server.warnings():
             click.echo(warning)
@@ -296,7 +297,11 @@ def _secrets(
 
 def _from_stdin() -> str:
     origin = "standard input"
-    return fit(sys.stdin.buffer.read().decode(errors="replace").rstrip("\r\n"), origin)
+    try:
+        given = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise SecretUnfitError(origin, "is not UTF-8 text") from None
+    return fit(given.removesuffix("\n").removesuffix("\r"), origin)
 
 
 def _paths(names: Sequence[str], template: Path) -> dict[str, Path]:

@@ -54,7 +54,7 @@ def fit(secret: str, origin: str) -> str:
             origin, f"has {len(secret)} characters, and {SHORTEST} are the least"
         )
     if not secret.isprintable():
-        raise SecretUnfitError(origin, "holds a line end, a control character or broken text")
+        raise SecretUnfitError(origin, "holds a line end or another character that cannot be seen")
     return secret
 
 

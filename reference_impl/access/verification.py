@@ -197,21 +197,31 @@ def try_as_tenant(clients: Clients, tried: Sequence[Probe]) -> Answers:
     for database, given in _by_database(tried).items():
         direct = [probe for probe in given if probe.call[0] in _DIRECT]
         queued = [probe for probe in given if probe.call[0] not in _DIRECT]
-        some = [*direct, *queued]
-        calls = [probe.call for probe in some]
-        # DISCARD ends the watching as well.
-        commands = [*calls[: len(direct)], (b"MULTI",), *calls[len(direct) :], (b"DISCARD",)]
         try:
-            replies = _exchange(clients, database, commands)[:-1]
-            del replies[len(direct)]
+            replies = _tried(clients, database, direct, queued)
         except redis.exceptions.NoPermissionError:
             # The connection may not even enter the database.
-            permissions |= dict.fromkeys(some, False)
+            permissions |= dict.fromkeys(given, False)
         else:
+            probes_in_order = [*direct, *queued]
             permissions |= {
-                probe: _permitted(reply) for probe, reply in zip(some, replies, strict=True)
+                probe: _permitted(reply)
+                for probe, reply in zip(probes_in_order, replies, strict=True)
             }
     return _judged(tried, permissions)
+
+
+def _tried(
+    clients: Clients, database: int, direct: Sequence[Probe], queued: Sequence[Probe]
+) -> list[Reply]:
+    with bulk(clients[database]) as connection:
+        *replies, opened = connection.exchange([*(probe.call for probe in direct), (b"MULTI",)])
+        if opened != b"OK":
+            # Outside a transaction the calls would be run, on keys of other tenants too.
+            return [*replies, *([None] * len(queued))]
+        # DISCARD ends the watching as well.
+        answered = connection.exchange([*(probe.call for probe in queued), (b"DISCARD",)])
+    return [*replies, *answered[:-1]]
 
 
 def _exchange(clients: Clients, database: int, commands: Sequence[Command]) -> list[Reply]:

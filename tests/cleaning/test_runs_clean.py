@@ -61,6 +61,21 @@ def test_what_a_killed_run_left_is_removed(server: ServerProcess, leftover: redi
     assert "Removed 1 keys and 0 ACL users of 1 runs." in result.stdout
 
 
+def test_the_users_of_a_killed_run_are_removed_and_no_others(
+    server: ServerProcess, leftover: redis.Redis
+) -> None:
+    """A run's users are called as its tenants are, or as the contract calls a tenant's user."""
+    of_the_run = [f"ct-{RUN}-a", f"tenant-ct-{RUN}-a"]
+    others = ["tenant-acme", f"tenant-ct-{RUN}", f"xtenant-ct-{RUN}-a", f"tenant-ct-{RUN}-a:b"]
+    for name in (*of_the_run, *others):
+        leftover.execute_command("ACL", "SETUSER", name, "on", "~x", "+get")
+
+    looked = clean(server, "--dry-run")
+    assert f"{RUN}: 1 keys, 2 ACL users, left behind" in looked.stdout
+    assert clean(server).returncode == 0
+    assert sorted(leftover.acl_users()) == sorted(["default", *others])
+
+
 def test_a_connected_run_is_spared_unless_forced(
     server: ServerProcess, leftover: redis.Redis
 ) -> None:
