@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.attacks.arena import Arena
     from kryonix_cache.conformance.attacks.specs import Argument, CommandSpec
+    from kryonix_cache.conformance.attacks.variants import Call
     from kryonix_cache.reference_impl.connection import Reply
 
 BATCH = 50
@@ -71,22 +72,29 @@ def changed(chance: Random, soil: Soil) -> tuple[bytes, ...]:
 
 
 def _soil(arena: Arena, spec: CommandSpec) -> list[Soil]:
-    if not spec.takes_keys or "blocking" in spec.flags:
+    if not spec.takes_keys or "@blocking" in spec.categories:
         return []
     place = ground(arena, type_of(spec))
     shapes = calls(spec)
-    own = [words for shape in shapes for words in filled(shape, place.own[:1], place.own)]
+    own = _sendable(shapes, place.own[:1], place.own)
     replies = arena.ask(ATTACKER, place.database, own)
     if all(is_refusal(reply) for reply in replies):
         return []
     others = [key.name for key in place.others]
-    mixed = [words for shape in shapes for words in filled(shape, others, place.own)]
+    mixed = _sendable(shapes, others, place.own)
     words = {*others, *place.own, *_NUMBERS, *_tokens(spec.arguments or ())}
     return [
         Soil(
             place, tuple(tuple(each) for each in own + mixed), tuple(sorted(words)), len(spec.words)
         )
     ]
+
+
+def _sendable(
+    shapes: Sequence[Call], keys: Sequence[bytes], own: Sequence[bytes]
+) -> list[list[bytes]]:
+    found = [words for shape in shapes for words in filled(shape, keys, own)]
+    return [words for words in found if may_be_sent(words)]
 
 
 def _tokens(arguments: Sequence[Argument]) -> set[bytes]:
