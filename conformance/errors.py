@@ -21,6 +21,12 @@ class RegistryError(ConformanceError):
     exit_code = 3
 
 
+class AttackTableError(ConformanceError):
+    """The table of attacks breaks one of its rules."""
+
+    exit_code = 3
+
+
 class UnknownRequirementError(ConformanceError):
     """A requirement id was given that the registry does not hold."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kryonix_cache.conformance.run import RunPlan
+    from kryonix_cache.fixtures.capabilities import TenantLogin
     from kryonix_cache.reference_impl.endpoint import Endpoint
 
 CLIENT_PREFIX = "kryonix"
@@ -52,6 +54,9 @@ OWN_NAMESPACE = "isolation.own-namespace"
 
 SHORTEST_LIFETIME_S = 300
 """Keys of a run may live as long as the contract's longest family, and at least so long."""
+
+TENANT_SECONDS = 2.0
+"""How long a tenant's own connection waits for a reply: some attacks are answered by none."""
 
 
 def client_name(run: str, purpose: str) -> str:
@@ -193,6 +198,40 @@ class RunSession:
     def clients_of(self, server: Target, purpose: str) -> Iterator[Pools]:
         """Give clients with the power of the place: own on the target, whole on the bench."""
         with self._pools(server, self._guard(server), purpose) as pools:
+            yield pools
+
+    @contextmanager
+    def tenant_pools(
+        self, server: Target, login: TenantLogin | None, purpose: str
+    ) -> Iterator[Pools]:
+        """Give clients that log in as a tenant's own user, and may try everything.
+
+        Only on a disposable server of the bench. Without a login they do not log in at all.
+        """
+        if server not in self.bench.started:
+            raise ValueError(f"{server.address} is no server of the bench")
+        endpoint = replace(
+            server.endpoint,
+            username=login.username if login else None,
+            password=login.password if login else None,
+        )
+        with Pools(
+            endpoint,
+            policy=PowerGuard(Power.DESTROY, self._journals["bench"]),
+            # Without a login nobody may give a connection its name.
+            name=client_name(self.plan.request.run, purpose) if login else None,
+            timeout=TENANT_SECONDS,
+            sockets=self.plan.contract.client,
+        ) as pools:
+            yield pools
+
+    @contextmanager
+    def administering(self, server: Target, purpose: str) -> Iterator[Pools]:
+        """Give clients of a server of the bench with its administrator's account."""
+        if server not in self.bench.started:
+            raise ValueError(f"{server.address} is no server of the bench")
+        guard = PowerGuard(Power.DESTROY, self._journals["bench"])
+        with self._pools(server, guard, purpose) as pools:
             yield pools
 
     @contextmanager

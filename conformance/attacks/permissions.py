@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a user may send, without sending it: ACL DRYRUN where the server has it, else its rules.
+
+For commands that the project never sends, and those that do harm where they are allowed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, cast
+
+import redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from kryonix_cache.reference_impl.connection import Command, Reply
+
+Verdict = Literal["permitted", "refused", "unknown"]
+
+_ALL = "@all"
+
+
+def ask_server(
+    send: Callable[[Sequence[Command]], list[Reply]], user: bytes, words: Sequence[bytes]
+) -> tuple[Verdict, str]:
+    """Ask by ACL DRYRUN whether the user may send this; return the server's words as well."""
+    reply = send([(b"ACL", b"DRYRUN", user, *words)])[0]
+    if reply == b"OK":
+        return "permitted", "OK"
+    if isinstance(reply, bytes):
+        return "refused", reply.decode(errors="replace")
+    return "unknown", str(reply)
+
+
+def ask_rules(
+    send: Callable[[Sequence[Command]], list[Reply]], user: bytes, words: Sequence[bytes]
+) -> tuple[Verdict, str]:
+    """Find out from the rules of the user whether it may send this command with some keys."""
+    reply = send([(b"ACL", b"GETUSER", user)])[0]
+    if not isinstance(reply, list):
+        return "unknown", str(reply)
+    fields = dict(zip(reply[::2], reply[1::2], strict=True))
+    rules = cast("bytes", fields[b"commands"]).decode().lower().split()
+    named = {rule[2:] for rule in rules if rule[1:2] == "@"} - {_ALL[1:]}
+    members = {name: _members(send([(b"ACL", b"CAT", name.encode())])[0]) for name in named}
+    command = words[0].decode().lower()
+    first = words[1].decode(errors="replace").lower() if len(words) > 1 else ""
+    permitted = evaluate(rules, members, command, first)
+    return ("permitted" if permitted else "refused"), " ".join(rules)
+
+
+def evaluate(
+    rules: Iterable[str], members: Mapping[str, frozenset[str]], command: str, first: str = ""
+) -> bool:
+    """Say whether command rules such as `-@all +get +client|id` permit a command.
+
+    The last rule that speaks of it decides. `members` are the commands of each category;
+    `first` is the first argument, by which a subcommand is permitted.
+    """
+    names = {command, f"{command}|{first}"}
+    permitted = False
+    for rule in rules:
+        sign, what = rule[0], rule[1:]
+        if what == _ALL or what in names or (what[:1] == "@" and names & members[what[1:]]):
+            permitted = sign == "+"
+    return permitted
+
+
+def _members(reply: Reply) -> frozenset[str]:
+    if isinstance(reply, redis.ResponseError) or not isinstance(reply, list):
+        return frozenset()
+    return frozenset(cast("bytes", each).decode().lower() for each in reply)

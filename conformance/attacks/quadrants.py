@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Own and foreign keys, reading and writing: what a tenant's user may do by the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import redis
+
+from kryonix_cache.conformance.attacks.arena import ATTACKER
+from kryonix_cache.conformance.attacks.connections import converse
+from kryonix_cache.conformance.attacks.population import commands_for, secret_of
+from kryonix_cache.conformance.attacks.replies import is_refusal, shown, traces
+from kryonix_cache.conformance.attacks.stage import channel_of, channels_of, may_broadcast
+from kryonix_cache.conformance.attacks.sweep import spelled
+from kryonix_cache.conformance.attacks.variants import FILLER, calls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kryonix_cache.conformance.attacks.arena import Arena
+    from kryonix_cache.conformance.attacks.population import Key
+    from kryonix_cache.reference_impl.connection import Reply
+    from kryonix_cache.reference_impl.contract import Family
+
+
+def own_access(arena: Arena) -> None:
+    """Let a tenant use each of its families with each command that the contract gives it."""
+    for family in arena.contract.tenant_families:
+        key = arena.population.key(family, arena.id(ATTACKER))
+        allowed = commands_for(arena.contract, family)
+        for kind in ("read", "write"):
+            for name in allowed[kind]:
+                words = _call(arena, name, key)
+                if words is not None:
+                    _own_call(arena, key, family, kind, words)
+
+
+def _own_call(arena: Arena, key: Key, family: Family, kind: str, words: list[bytes]) -> None:
+    arena.write([key])
+    reply = arena.ask(ATTACKER, key.database, [words])[0]
+    where = f"{spelled(words)} by its own tenant (family {family.name}, access {family.access})"
+    if family.access == "write" or (family.access == "read" and kind == "read"):
+        if is_refusal(reply):
+            # Redis 6.2 permits a key as a whole or not at all.
+            if family.access == "write" or arena.parts_reading_from_writing:
+                arena.evidence.found(where, found=shown(reply), wanted="an answer")
+        elif not isinstance(reply, redis.ResponseError):
+            arena.evidence.saw("own_calls")
+    elif not is_refusal(reply):
+        arena.evidence.found(where, found=shown(reply), wanted="NOPERM")
+
+
+def session_access(arena: Arena) -> None:
+    """Let a tenant send the commands that name no key; each on a connection of its own.
+
+    SELECT is sent by each connection of another database, and by nothing else.
+    """
+    access = arena.contract.access
+    channel = access.channel if access and may_broadcast(arena) else ()
+    for name in (*access.session, *channel) if access else ():
+        spec = arena.commands.get(name)
+        # A server without names of subcommands cannot say which it has.
+        if spec is None or name == "select":
+            continue
+        words = [*spec.words, *[FILLER] * (spec.fewest_words - len(spec.words))]
+        if name in channel:
+            pattern = channels_of if name.startswith("p") and name != "publish" else channel_of
+            words = [*spec.words, pattern(arena, ATTACKER), *words[2:]]
+        with arena.visit(arena.logins[ATTACKER]) as connection:
+            reply = converse(connection, [words])[0]
+        if is_refusal(reply):
+            arena.evidence.found(
+                f"{spelled(words)} by a tenant", found=shown(reply), wanted="an answer"
+            )
+        elif not isinstance(reply, redis.ResponseError):
+            arena.evidence.saw("own_calls")
+
+
+def foreign_access(arena: Arena) -> None:
+    """Let each tenant read and write each family of each other one, and of the system."""
+    keys = {name: arena.population.keys(arena.id(name)) for name in arena.names}
+    system = arena.population.system_keys()
+    everything = [key for group in keys.values() for key in group] + system
+    arena.write(everything)
+    before = arena.state(everything)
+    for one in arena.names:
+        others = [key for other, group in keys.items() if other != one for key in group]
+        for database in sorted({key.database for key in everything}):
+            targets = [key for key in (*others, *system) if key.database == database]
+            attempts = [(key, words) for key in targets for words in _attempts(arena, key)]
+            replies = arena.ask(one, database, [words for _, words in attempts])
+            for (key, words), reply in zip(attempts, replies, strict=True):
+                _judge_foreign(arena, one, key, words, reply)
+    arena.compare(before, everything, "after the tenants tried each other's keys")
+
+
+def _judge_foreign(arena: Arena, one: str, key: Key, words: Sequence[bytes], reply: Reply) -> None:
+    arena.evidence.saw("attempts")
+    if not is_refusal(reply) or traces(reply, [secret_of(key.tenant)]):
+        arena.evidence.found(
+            f"{spelled(words)} by the tenant {arena.id(one)} (family {key.family.name})",
+            found=shown(reply),
+            wanted="NOPERM",
+        )
+
+
+def _attempts(arena: Arena, key: Key) -> Iterator[list[bytes]]:
+    """Yield a reading and a writing call, of the kind that tenants may make, and a removal."""
+    allowed = commands_for(arena.contract, key.family)
+    names = {*allowed["read"][-1:], *allowed["read"][:1], *allowed["write"][:1]}
+    names |= set(allowed["write"][-1:])
+    for name in sorted(names):
+        words = _call(arena, name, key)
+        if words is not None:
+            yield words
+
+
+def wrong_database(arena: Arena) -> tuple[int, int]:
+    """Let a tenant write its keys into the databases of other families.
+
+    Returns how many such writes were tried, and how many went through. Where the server has
+    rules by database each one is a finding.
+    """
+    tried = through = 0
+    numbers = [each.number for each in arena.contract.databases]
+    for number in numbers:
+        probes = []
+        for family in arena.contract.tenant_families:
+            writes = commands_for(arena.contract, family)["write"]
+            if family.access == "write" and number not in family.databases and writes:
+                key = arena.population.key(family, arena.id(ATTACKER))
+                probes.append((key, key.creation(b"lost")[1]))
+        replies = arena.ask(ATTACKER, number, [words for _, words in probes])
+        tried += len(probes)
+        for (key, words), reply in zip(probes, replies, strict=True):
+            if is_refusal(reply):
+                continue
+            through += 1
+            if arena.binds_databases:
+                arena.evidence.found(
+                    f"{spelled(words)} in database {number} (family {key.family.name})",
+                    found=shown(reply),
+                    wanted="NOPERM",
+                )
+        arena.as_admin([(b"DEL", key.name) for key, _ in probes], number)
+    return tried, through
+
+
+def _call(arena: Arena, name: str, key: Key) -> list[bytes] | None:
+    """Return the shortest call of a command with this key alone; None if the server has none."""
+    spec = arena.commands.get(name)
+    if spec is None:
+        return None
+    found = calls(spec)
+    if not found:
+        return None
+    return [key.name if word is None else word for word in found[0]]
