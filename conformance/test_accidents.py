@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Accidents on the way to the server: whatever happens to a call, nobody gets another's reply.
+
+The server is one of the bench, and a proxy before it freezes, splits and cuts what passes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given
+
+from kryonix_cache.conformance.accidents.blocking import blocking_accidents
+from kryonix_cache.conformance.accidents.blows import (
+    NIGHTLY,
+    SETTINGS,
+    Blow,
+    Step,
+    every,
+    stories,
+)
+from kryonix_cache.conformance.accidents.callers import Call
+from kryonix_cache.conformance.accidents.cancellations import async_accidents
+from kryonix_cache.conformance.accidents.scene import IMPATIENT_SECONDS, SERVER, Scene
+from kryonix_cache.fixtures.proxy.process import ProxyProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.session import RunSession
+
+CANCELLED = "isolation.cancelled-request"
+HAZARDS = "isolation.client-hazards"
+
+_CANCELLATIONS = [
+    Blow(moment, amount, at_once)
+    for moment, amount in (
+        ("unsent", 0),
+        ("unarrived", 0),
+        ("held", 0),
+        ("part", 1),
+        ("part", 6),
+        ("part", 40),
+    )
+    for at_once in (True, False)
+]
+_INTERRUPTIONS = [
+    Blow(moment, amount, at_once)
+    for moment, amount in (("unarrived", 0), ("held", 0), ("part", 2))
+    for at_once in (True, False)
+]
+
+
+@pytest.fixture(scope="module")
+def proxy(run_session: RunSession) -> Iterator[ProxyProcess]:
+    """Put a proxy before the bench's server."""
+    with ProxyProcess(run_session.bench_server(SERVER).endpoint) as running:
+        yield running
+
+
+@pytest.fixture
+def scene(
+    run_session: RunSession, proxy: ProxyProcess, evidence: Evidence
+) -> Iterator[Scene]:
+    """Set the scene of an accident."""
+    server = run_session.bench_server(SERVER)
+    evidence.ran_on = run_session.ran_on(server)
+    with run_session.clients_of(server, SERVER) as raw:
+        scene = Scene(run_session, server, proxy, raw, evidence)
+        scene.clear()
+        yield scene
+
+
+@pytest.mark.requirement(CANCELLED)
+@pytest.mark.parametrize("connections", [1, 3])
+def test_a_cancelled_request_leaves_its_reply_to_nobody(scene: Scene, connections: int) -> None:
+    """Whenever a call is cancelled, each later one gets the reply to itself.
+
+    On one connection the next caller has the same one; on several another may be in step.
+    """
+    with async_accidents(scene, max_connections=connections) as (accidents, runner):
+
+        @NIGHTLY if scene.nightly else SETTINGS
+        @given(stories("unsent", "turns", "unarrived", "held", "part"))
+        @example(every(_CANCELLATIONS, "read", "write", "remove", cells=4))
+        def hold(story: list[Step]) -> None:
+            runner.run(accidents.play(story))
+            scene.evidence.settle()
+
+        hold()
+
+
+@pytest.mark.requirement(CANCELLED)
+def test_calls_that_wait_for_a_connection_can_be_cancelled(scene: Scene) -> None:
+    """Who is cancelled while others wait for the connection takes nothing from them."""
+    for connections in (1, 3):
+        with async_accidents(scene, max_connections=connections) as (accidents, runner):
+            for holder_too in (False, True):
+                runner.run(accidents.wait_for_the_pool(holder_too=holder_too))
+                scene.evidence.settle()
+            runner.run(accidents.several_at_once())
+            scene.evidence.settle()
+
+
+@pytest.mark.requirement(CANCELLED)
+def test_a_timed_out_request_leaves_its_reply_to_nobody(scene: Scene) -> None:
+    """The same holds for asyncio's time limits and for the time-out of the client itself."""
+    for ways, timeout in (
+        (("asyncio.timeout", "asyncio.wait_for"), 1.0),
+        (("its own time-out",), IMPATIENT_SECONDS),
+    ):
+        with async_accidents(scene, timeout=timeout) as (accidents, runner):
+            for way in ways:
+                for call in (Call(0, "read"), Call(1, "write")):
+                    for at_once in (True, False):
+                        runner.run(accidents.time_out(call, way=way, at_once=at_once))
+                        scene.evidence.settle()
+
+
+@pytest.mark.requirement(CANCELLED)
+def test_an_interrupted_request_leaves_its_reply_to_nobody(scene: Scene) -> None:
+    """An exception out of a signal handler ends a blocking call as a cancellation does."""
+    with blocking_accidents(scene) as accidents:
+
+        @NIGHTLY if scene.nightly else SETTINGS
+        @given(stories("unarrived", "held", "part"))
+        @example(every(_INTERRUPTIONS, "read", "write", "remove", cells=8))
+        def hold(story: list[Step]) -> None:
+            accidents.play(story)
+            scene.evidence.settle()
+
+        hold()
+
+
+@pytest.mark.requirement(CANCELLED)
+def test_a_blocking_request_that_timed_out_leaves_its_reply_to_nobody(scene: Scene) -> None:
+    """The time-out of the client ends a blocking call as a cancellation does."""
+    with blocking_accidents(scene, timeout=IMPATIENT_SECONDS) as accidents:
+        for cell in (0, 4):
+            for call in (Call(cell, "read"), Call(cell + 1, "write")):
+                for at_once in (True, False):
+                    accidents.time_out(call, at_once=at_once)
+                    scene.evidence.settle()
