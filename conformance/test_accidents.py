@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import example, given
 
+from kryonix_cache.conformance.accidents import hazards
 from kryonix_cache.conformance.accidents.blocking import blocking_accidents
 from kryonix_cache.conformance.accidents.blows import (
     NIGHTLY,
@@ -23,7 +24,12 @@ from kryonix_cache.conformance.accidents.blows import (
 )
 from kryonix_cache.conformance.accidents.callers import Call
 from kryonix_cache.conformance.accidents.cancellations import async_accidents
-from kryonix_cache.conformance.accidents.scene import IMPATIENT_SECONDS, SERVER, Scene
+from kryonix_cache.conformance.accidents.scene import (
+    IMPATIENT_SECONDS,
+    PATIENT_SECONDS,
+    SERVER,
+    Scene,
+)
 from kryonix_cache.fixtures.proxy.process import ProxyProcess
 
 if TYPE_CHECKING:
@@ -52,6 +58,8 @@ _INTERRUPTIONS = [
     for moment, amount in (("unarrived", 0), ("held", 0), ("part", 2))
     for at_once in (True, False)
 ]
+
+_CUTS = [Blow("cut", amount, at_once=False) for amount in (0, 1, 4, 5, 7, 14, 23, 40, 60, 90)]
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +152,65 @@ def test_a_blocking_request_that_timed_out_leaves_its_reply_to_nobody(scene: Sce
                 for at_once in (True, False):
                     accidents.time_out(call, at_once=at_once)
                     scene.evidence.settle()
+
+
+@pytest.mark.requirement(HAZARDS)
+def test_a_reconnect_leads_back_to_the_same_database(scene: Scene) -> None:
+    """After the server closed all connections each call finds its own tenant and database."""
+    for connections in (1, 3):
+        with blocking_accidents(scene, max_connections=connections) as accidents:
+            hazards.reconnect(accidents, times=6)
+            scene.evidence.settle()
+
+
+@pytest.mark.requirement(HAZARDS)
+def test_a_connection_that_breaks_in_a_reply_leaves_none_of_it(scene: Scene) -> None:
+    """Wherever a connection breaks in the replies of a call, the next ones get their own."""
+    with blocking_accidents(scene) as accidents:
+
+        @NIGHTLY if scene.nightly else SETTINGS
+        @given(stories("cut"))
+        @example(every(_CUTS, "read", "write", "remove", cells=8))
+        @example(every(_CUTS, "write", "read", cells=7))
+        def hold(story: list[Step]) -> None:
+            accidents.play(story)
+            scene.evidence.settle()
+
+        hold()
+
+
+@pytest.mark.requirement(HAZARDS)
+def test_an_exhausted_pool_gives_nobody_a_connection_in_use(scene: Scene) -> None:
+    """More callers than connections: each gets its own reply, or an error."""
+    for timeout in (PATIENT_SECONDS, IMPATIENT_SECONDS):
+        with blocking_accidents(scene, timeout=timeout, max_connections=2) as accidents:
+            callers = 8 if accidents.in_process else 24
+            for _ in range(2):
+                impatient = timeout == IMPATIENT_SECONDS
+                hazards.crowd(accidents, callers, until_errors=impatient)
+                scene.evidence.settle()
+
+
+@pytest.mark.requirement(HAZARDS)
+def test_parent_and_child_share_no_connection(scene: Scene) -> None:
+    """After a fork both go on with the same handles at the same time."""
+    for connections in (1, 3):
+        with blocking_accidents(scene, max_connections=connections) as accidents:
+            hazards.fork(accidents)
+            scene.evidence.settle()
+
+
+@pytest.mark.requirement(HAZARDS)
+def test_a_call_that_fails_spoils_no_later_one(scene: Scene) -> None:
+    """An error in the middle of a call leaves no transaction open and no reply unread."""
+    with blocking_accidents(scene) as accidents:
+        hazards.spoil(accidents)
+        scene.evidence.settle()
+
+
+@pytest.mark.requirement(HAZARDS)
+def test_a_memory_of_the_client_keeps_tenants_and_databases_apart(scene: Scene) -> None:
+    """Two tenants use the same names for answers and sessions; each reads what it wrote."""
+    with blocking_accidents(scene) as accidents:
+        hazards.remember(accidents)
+        scene.evidence.settle()

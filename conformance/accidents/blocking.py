@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kryonix_cache.conformance.accidents.cells import Cell
+    from kryonix_cache.fixtures.capabilities import TenantStore
 
 _ASKING = 4
 """How many callers ask at once while an accident goes on."""
@@ -32,11 +32,15 @@ _ASKING = 4
 class BlockingAccidents:
     """Makes accidents to calls of a system that blocks."""
 
-    def __init__(self, scene: Scene, caller: Caller, *, in_process: bool) -> None:
+    def __init__(
+        self, scene: Scene, caller: Caller, store: TenantStore, *, in_process: bool
+    ) -> None:
         self.scene = scene
         self.caller = caller
+        self.store = store
+        self.in_process = in_process
         self.witness = caller.witness
-        self._stubborn = STUBBORN_SECONDS if in_process else OTHERS_SECONDS
+        self.stubborn = STUBBORN_SECONDS if in_process else OTHERS_SECONDS
 
     def begin(self) -> None:
         """Start from fresh connections and fresh tags."""
@@ -88,7 +92,7 @@ class BlockingAccidents:
         self.scene.proxy.freeze("replies")
         with ThreadPoolExecutor(1) as threads:
             made = threads.submit(self.caller.perform, call)
-            wait([made], self._stubborn)
+            wait([made], self.stubborn)
             self._aftermath(call, at_once=at_once)
             self._judged(call, made.result, "timeouts")
 
@@ -97,33 +101,6 @@ class BlockingAccidents:
         self.scene.proxy.cut_after(blow.amount, "replies")
         self._judged(call, lambda: self.caller.perform(call), "broken_replies")
         self.scene.proxy.let_pass()
-        self.caller.check()
-
-    def crowd(self, callers: int, *, until_errors: bool) -> None:
-        """Let more callers ask than there are connections, while no reply comes.
-
-        Every one of them must get the reply to its own call, or an error.
-        """
-        self.begin()
-        self.witness.story.append(f"{callers} callers asked at once")
-        ready = threading.Barrier(callers)
-        before = self.scene.proxy.counters().replies
-        self.scene.proxy.freeze("replies")
-
-        def ask(cell: Cell) -> None:
-            ready.wait()
-            self.caller.glance(cell)
-
-        cells = self.caller.cells
-        with ThreadPoolExecutor(callers) as threads:
-            asked = [threads.submit(ask, cells[n % len(cells)]) for n in range(callers)]
-            self.scene.reach("replies", before + 1, lambda: all(each.done() for each in asked))
-            if until_errors:
-                wait(asked, self._stubborn)
-            self.scene.proxy.let_pass()
-            for each in asked:
-                each.result()
-        self.witness.evidence.saw("crowds")
         self.caller.check()
 
     def _aftermath(self, call: Call, *, at_once: bool) -> None:
@@ -179,5 +156,6 @@ def blocking_accidents(
     with scene.system(timeout=timeout, max_connections=max_connections) as system:
         if system.tenant_store is None:
             raise NotOffered("the system offers no tenant store")
-        caller = Caller(store_cells(system.tenant_store, scene.run), scene.witness(system))
-        yield BlockingAccidents(scene, caller, in_process=system.in_process)
+        store = system.tenant_store
+        caller = Caller(store_cells(store, scene.run), scene.witness(system))
+        yield BlockingAccidents(scene, caller, store, in_process=system.in_process)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from kryonix_cache.conformance.accidents.ledger import HALF
 from kryonix_cache.reference_impl.tenant import families
 
 if TYPE_CHECKING:
@@ -190,8 +191,8 @@ def fields_with(tag: str) -> dict[str, str]:
 
 
 def tag_of_fields(reply: Mapping[str, str]) -> str | None:
-    """Return the tag in a reply; None for no session, or for one that was left half written."""
-    return reply.get("user_id")
+    """Return the tag in a reply; None for no fields."""
+    return reply.get("user_id", HALF) if reply else None
 
 
 def tag_of_answer(data: object) -> str | None:

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+HALF = "a half of a value"
+"""How a value reads that was written in part."""
+
 _NUMBERS = itertools.count(1)
 
 
@@ -45,8 +48,8 @@ class Ledger:
         self._known[slug] = tag
 
     def doubt(self, slug: str, tag: str | None) -> None:
-        """Note what a write that did not return may leave; a half of it counts as nothing."""
-        self._doubts.setdefault(slug, set()).update({tag, None})
+        """Note what a write that did not return may leave: itself, a half of it, or nothing."""
+        self._doubts.setdefault(slug, set()).update({tag, None, HALF})
 
     def possible(self, slug: str) -> frozenset[str | None]:
         """Return what a read may give."""
