@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 
 from kryonix_cache.conformance.accidents import hazards
+from kryonix_cache.conformance.accidents.binding import CONNECTIONS, Crew
 from kryonix_cache.conformance.accidents.blocking import blocking_accidents
 from kryonix_cache.conformance.accidents.blows import (
     NIGHTLY,
@@ -23,13 +24,15 @@ from kryonix_cache.conformance.accidents.blows import (
     stories,
 )
 from kryonix_cache.conformance.accidents.callers import Call
-from kryonix_cache.conformance.accidents.cancellations import async_accidents
+from kryonix_cache.conformance.accidents.cancellations import async_accidents, event_loop
+from kryonix_cache.conformance.accidents.pops import ENDINGS, PopAccidents
 from kryonix_cache.conformance.accidents.scene import (
     IMPATIENT_SECONDS,
     PATIENT_SECONDS,
     SERVER,
     Scene,
 )
+from kryonix_cache.conformance.outcomes import NotOffered
 from kryonix_cache.fixtures.proxy.process import ProxyProcess
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.session import RunSession
 
+BINDING = "isolation.database-binding"
 CANCELLED = "isolation.cancelled-request"
 HAZARDS = "isolation.client-hazards"
 
@@ -214,3 +218,48 @@ def test_a_memory_of_the_client_keeps_tenants_and_databases_apart(scene: Scene) 
     with blocking_accidents(scene) as accidents:
         hazards.remember(accidents)
         scene.evidence.settle()
+
+
+@pytest.mark.requirement(HAZARDS)
+def test_an_interrupted_pop_gives_its_job_to_nobody_else(
+    scene: Scene, evidence: Evidence
+) -> None:
+    """Whoever pops next gets a job of its own tenant, and a broken push is not made twice."""
+    with scene.system(timeout=IMPATIENT_SECONDS, max_connections=2) as system:
+        if system.queues is None:
+            evidence.note = "the system offers no queues, so no pop was interrupted"
+            return
+        accidents = PopAccidents(scene, system)
+        for ending in ENDINGS:
+            if ending != "timed out":
+                accidents.interrupt_waiting(ending)
+                evidence.settle()
+            for at_once in (True, False):
+                accidents.lose_job(ending, at_once=at_once)
+                evidence.settle()
+        for after in (0, 1, 3):
+            accidents.break_push(after)
+            evidence.settle()
+
+
+@pytest.mark.requirement(BINDING)
+def test_no_operation_lands_in_another_database(scene: Scene) -> None:
+    """Each key lies in its own database and in no other, on a server that can be looked at whole.
+
+    Threads share the handles, and tasks those for asyncio; families of several databases are
+    mixed, and the connections are cut meanwhile.
+    """
+    cuts = 200 if scene.nightly else 12
+    with scene.surroundings(max_connections=CONNECTIONS) as surroundings:
+        system = scene.built(surroundings)
+        if system.tenant_store is None:
+            raise NotOffered("the system offers no tenant store")
+        crew = Crew(scene, system, system.tenant_store)
+        crew.play(cuts)
+        scene.evidence.settle()
+        if system.async_tenant_store is None:
+            scene.evidence.note = "the system offers no tenant store for asyncio, so no tasks ran"
+            return
+        with event_loop(surroundings) as runner:
+            runner.run(crew.play_with_tasks(cuts, system.async_tenant_store))
+            scene.evidence.settle()

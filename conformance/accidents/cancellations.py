@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.accidents.cells import AsyncCell
     from kryonix_cache.conformance.accidents.scene import Counted
+    from kryonix_cache.fixtures.system import Surroundings
 
 _FIRM_SECONDS = 0.5
 """How long a call may go on after it was cancelled before the accident is let go."""
@@ -215,11 +216,17 @@ def async_accidents(
             raise NotOffered("the system offers no tenant store for asyncio, to be cancelled")
         cells = async_cells(system.async_tenant_store, scene.run)
         caller = AsyncCaller(cells, scene.witness(system))
-        with asyncio.Runner() as runner:
-            try:
-                yield AsyncAccidents(scene, caller, in_process=system.in_process), runner
-            finally:
-                scene.proxy.let_pass()
-                aclose = getattr(surroundings.async_clients, "aclose", None)
-                if aclose is not None:
-                    runner.run(aclose())
+        with event_loop(surroundings) as runner:
+            yield AsyncAccidents(scene, caller, in_process=system.in_process), runner
+
+
+@contextmanager
+def event_loop(surroundings: Surroundings) -> Iterator[asyncio.Runner]:
+    """Give an event loop; the clients that were used in it are closed in it."""
+    with asyncio.Runner() as runner:
+        try:
+            yield runner
+        finally:
+            aclose = getattr(surroundings.async_clients, "aclose", None)
+            if aclose is not None:
+                runner.run(aclose())

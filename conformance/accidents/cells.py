@@ -112,11 +112,11 @@ def store_cells(store: TenantStore, run: RunTenants) -> list[Cell]:
     return [*answer_cells(store, run), *session_cells(store, run)]
 
 
-def async_cells(store: AsyncTenantStore, run: RunTenants) -> list[AsyncCell]:
+def async_cells(
+    store: AsyncTenantStore, run: RunTenants, items: Sequence[str] = ASYNC_ITEMS
+) -> list[AsyncCell]:
     """Return cells of cached answers for asyncio; no two neighbours are of one tenant."""
-    return [
-        _async_cell(store, run, name, item) for item in ASYNC_ITEMS for name in NAMES
-    ]
+    return [_async_cell(store, run, name, item) for item in items for name in NAMES]
 
 
 def _async_cell(store: AsyncTenantStore, run: RunTenants, name: str, item: str) -> AsyncCell:
