@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, example, settings
 from hypothesis import strategies as st
 
 from kryonix_cache.conformance.accidents.callers import Call, What
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kryonix_cache.conformance.accidents.callers import AsyncCaller, Caller
 
@@ -90,13 +90,25 @@ def stories(*moments: Moment | Literal["cut"]) -> st.SearchStrategy[list[Step]]:
     return st.lists(step, min_size=1, max_size=_MOST_STEPS)
 
 
-def every(blows: Sequence[Blow], *whats: What, cells: int) -> list[Step]:
-    """Return the story in which each kind of call meets each blow, on one cell after the other."""
+def always(
+    blows: Sequence[Blow], *whats: What, cells: int
+) -> Callable[[Callable[[list[Step]], None]], Callable[[list[Step]], None]]:
+    """Play each kind of call with each blow, on one cell after the other, a story for each.
+
+    Use it as `hypothesis.example`: these are played before what is drawn.
+    """
     pairs = [(what, blow) for what in whats for blow in blows]
-    return [Step(Call(n % cells, what), blow) for n, (what, blow) in enumerate(pairs)]
+
+    def decorate(test: Callable[[list[Step]], None]) -> Callable[[list[Step]], None]:
+        # The decorator that is nearest to the function is played first.
+        for number, (what, blow) in enumerate(pairs):
+            test = example([Step(Call(number % cells, what), blow)])(test)
+        return test
+
+    return decorate
 
 
 def told(step: Step, caller: Caller | AsyncCaller, word: str) -> str:
     """Return how a finding shows a step; `word` says what the blow does to the call."""
     call = caller.told(step.call)
-    return call if step.blow is None else f"{call} {word} {step.blow}"
+    return call if step.blow is None else " ".join(filter(None, (call, word, str(step.blow))))

@@ -53,14 +53,14 @@ class AsyncAccidents:
         for step in story:
             self.witness.story.append(told(step, self.caller, "cancelled"))
             if step.blow is None:
-                await self._unharmed(step.call)
+                # Connections may be broken from the step before, so an error is excused.
+                task = asyncio.create_task(self.caller.perform(step.call))
+                await self._judged(step.call, task)
             else:
                 await self.strike(step.call, step.blow)
+            if self.witness.evidence.total:
+                return
         await self.caller.check()
-
-    async def _unharmed(self, call: Call) -> None:
-        # Connections may be broken from the step before, so an error is excused.
-        await self._judged(call, asyncio.create_task(self.caller.perform(call)))
 
     async def strike(self, call: Call, blow: Blow) -> None:
         """Cancel a call at the moment of the blow, and look what others are answered then."""

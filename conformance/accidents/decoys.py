@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.accidents.cells import MODULE, fields_with
 from kryonix_cache.reference_impl.tenant import families
@@ -54,7 +54,7 @@ class Decoys:
         else:
             for field, text in fields_with(tag).items():
                 client.hset(key, field, text)
-        self._payloads[database, key] = cast("bytes | None", client.dump(key))
+        self._payloads[database, key] = client.dump(key)
 
 
 @contextmanager

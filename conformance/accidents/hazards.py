@@ -8,6 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, cast
 
+from kryonix_cache.conformance.accidents.blows import Blow
 from kryonix_cache.conformance.accidents.callers import Call
 from kryonix_cache.conformance.accidents.cells import (
     MODULE,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _ROUNDS = 20
 _CHILD_SECONDS = 30.0
+_CROWD_SECONDS = 0.1
 _SPOILED = "spoiled"
 
 
@@ -41,10 +43,13 @@ def reconnect(accidents: BlockingAccidents, times: int) -> None:
     scene = accidents.scene
     with planted(scene.raw, scene.run, accidents.caller.cells) as decoys:
         for number in range(times):
-            accidents.witness.story.append("the server closed all connections")
-            scene.proxy.cut()
             if number % 2:
-                accidents.caller.renew()
+                accidents.witness.story.append("a connection broke in a write")
+                accidents.cut(Call(number, "write"), Blow("cut"))
+            else:
+                accidents.witness.story.append("the server closed all connections")
+                scene.proxy.cut()
+            accidents.caller.renew(accidents.caller.cells[number % len(NAMES) :: len(NAMES)])
             accidents.caller.check()
             accidents.witness.evidence.saw("reconnects")
         for where, found, wanted in decoys.changed():
@@ -57,6 +62,7 @@ def crowd(accidents: BlockingAccidents, callers: int, *, until_errors: bool) -> 
     Every one of them must get the reply to its own call, or an error.
     """
     accidents.begin()
+    accidents.caller.check()
     scene, cells = accidents.scene, accidents.caller.cells
     accidents.witness.story.append(f"{callers} callers asked at once")
     ready = threading.Barrier(callers)
@@ -70,7 +76,7 @@ def crowd(accidents: BlockingAccidents, callers: int, *, until_errors: bool) -> 
     with ThreadPoolExecutor(callers) as threads:
         asked = [threads.submit(ask, cells[n % len(cells)]) for n in range(callers)]
         scene.reach("replies", before + 1, lambda: all(each.done() for each in asked))
-        wait(asked, accidents.stubborn if until_errors else 0.0)
+        wait(asked, accidents.stubborn if until_errors else _CROWD_SECONDS)
         scene.proxy.let_pass()
         for each in asked:
             each.result()
@@ -199,6 +205,6 @@ def remember(accidents: BlockingAccidents) -> None:
     for number in range(len(caller.cells)):
         call = Call(number, "remove" if number % 3 else "write")
         accidents.witness.story.append(caller.told(call))
-        caller.perform(call)
+        accidents.let_be(call)
         caller.check()
         accidents.witness.evidence.saw("changes")

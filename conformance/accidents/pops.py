@@ -62,7 +62,7 @@ class PopAccidents:
         """End a pop that waits for a job; what is pushed then is not its any more."""
         self.begin()
         self.witness.story.append(f"a.pop() was {ending} while it waited")
-        self._end_pop("a", ending, lambda over: self._blocked(over))
+        self._end_pop("a", ending, self._blocked)
         self._push_past("a")
         self._take("ab")
         self._check()
