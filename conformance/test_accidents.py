@@ -249,7 +249,7 @@ def test_no_operation_lands_in_another_database(scene: Scene) -> None:
     Threads share the handles, and tasks those for asyncio; families of several databases are
     mixed, and the connections are cut meanwhile.
     """
-    cuts = 200 if scene.nightly else 12
+    cuts = 200 if scene.nightly else 8
     with scene.surroundings(max_connections=CONNECTIONS) as surroundings:
         system = scene.built(surroundings)
         if system.tenant_store is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -12,9 +13,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_AGAIN_SECONDS = 0.005
+
 
 class Interruption(BaseException):
     """What the handler raises, as a Ctrl-C or the time limit of a worker would."""
+
+
+class _Call:
+    """How far the call is. Plain flags: a handler that takes a lock may find it taken below it."""
+
+    begun = False
+    over = False
+    raised = False
 
 
 def interrupted(call: Callable[[], T], reached: Callable[[Callable[[], bool]], bool]) -> T:
@@ -25,27 +36,33 @@ def interrupted(call: Callable[[], T], reached: Callable[[Callable[[], bool]], b
 
     Raises Interruption, or what the call makes of it.
     """
-    over = threading.Event()
+    state = _Call()
     main = threading.main_thread().ident or 0
 
     def raise_in_call(*_: object) -> None:
-        if not over.is_set():
+        if state.begun and not state.over and not state.raised:
+            state.raised = True
             raise Interruption
 
     def wait() -> None:
-        if reached(over.is_set) and not over.is_set():
+        if not reached(lambda: state.over):
+            return
+        while not state.over:
+            # More than once: one that comes just before the call blocks does not wake it.
             signal.pthread_kill(main, signal.SIGALRM)
+            time.sleep(_AGAIN_SECONDS)
 
     previous = signal.signal(signal.SIGALRM, raise_in_call)
     watcher = threading.Thread(target=wait)
     try:
         watcher.start()
         try:
+            state.begun = True
             return call()
         finally:
-            over.set()
+            state.over = True
     finally:
         # The signal may have come between the call's end and the note that it is over.
-        over.set()
+        state.over = True
         watcher.join()
         signal.signal(signal.SIGALRM, previous)
