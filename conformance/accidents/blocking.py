@@ -56,13 +56,13 @@ class BlockingAccidents:
             self.witness.story.append(told(step, self.caller, "" if cut else "interrupted"))
             if step.blow is None:
                 self.let_be(step.call)
+                self.caller.check()
             elif cut:
                 self.cut(step.call, step.blow)
             else:
                 self.interrupt(step.call, step.blow)
             if self.witness.evidence.total:
                 return
-        self.caller.check()
 
     def let_be(self, call: Call) -> None:
         """Make a call that nothing hits; a connection may be broken from before all the same."""

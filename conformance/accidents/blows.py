@@ -33,7 +33,7 @@ SETTINGS = settings(
     # Hypothesis makes a profile of its own the default where CI is set, and that one draws the
     # same stories whatever the seed.
     settings.get_profile("default"),
-    max_examples=10,
+    max_examples=15,
     derandomize=False,
     deadline=None,
     database=None,

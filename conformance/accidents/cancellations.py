@@ -56,11 +56,11 @@ class AsyncAccidents:
                 # Connections may be broken from the step before, so an error is excused.
                 task = asyncio.create_task(self.caller.perform(step.call))
                 await self._judged(step.call, task)
+                await self.caller.check()
             else:
                 await self.strike(step.call, step.blow)
             if self.witness.evidence.total:
                 return
-        await self.caller.check()
 
     async def strike(self, call: Call, blow: Blow) -> None:
         """Cancel a call at the moment of the blow, and look what others are answered then."""
