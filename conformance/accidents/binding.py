@@ -20,7 +20,7 @@ from kryonix_cache.conformance.accidents.cells import (
     session_cells,
     websocket_cells,
 )
-from kryonix_cache.reference_impl.tenant import families
+from kryonix_cache.reference_impl.tenant import families, serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,12 +146,12 @@ class Crew:
     def _worker(self, number: int, system: System, store: TenantStore) -> Worker:
         run, items = self.scene.run, [f"w{number}"]
         cells = [*answer_cells(store, run, items), *session_cells(store, run, items)]
-        if system.websockets is not None:
+        if system.websockets is not None and serves(run.contract, families.CONNECTIONS):
             cells += websocket_cells(system.websockets, run, items)
         if system.records is not None:
             cells += [*record_cells(system.records, run)][number::WORKERS]
         queues: dict[Place, QueueHandle] = {}
-        if system.queues is not None:
+        if system.queues is not None and serves(run.contract, families.QUEUES):
             for name in NAMES:
                 key = run.contract.key(families.QUEUES, tenant=run.id(name), queue=items[0])
                 home = run.contract.family(families.QUEUES).databases[0]

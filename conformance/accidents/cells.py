@@ -48,12 +48,13 @@ W = TypeVar("W")
 class CellOf(Generic[R, W]):
     """One place of one tenant; what stands in it is a tag.
 
-    `slug` names it in tags. `reading`, `writing` and `removing` are the calls as a finding shows
-    them, and `read`, `write` and `remove` make them.
+    `slug` names it in tags, and `family` is that of its key. `reading`, `writing` and `removing`
+    are the calls as a finding shows them, and `read`, `write` and `remove` make them.
     """
 
     tenant: str
     slug: str
+    family: str
     place: Place
     reading: str
     writing: str
@@ -77,6 +78,7 @@ def answer_cells(
             yield Cell(
                 tenant=name,
                 slug=f"{name}-answer-{item}",
+                family=families.ANSWERS,
                 place=_place(run, families.ANSWERS, name, module=MODULE, endpoint=item),
                 reading=f"{name}.get('{MODULE}', '{item}')",
                 writing=f"{name}.put('{MODULE}', '{item}')",
@@ -97,6 +99,7 @@ def session_cells(
             yield Cell(
                 tenant=name,
                 slug=f"{name}-session-{item}",
+                family=families.SESSIONS,
                 place=_place(run, families.SESSIONS, name, session=item),
                 reading=f"{name}.read_session('{item}')",
                 writing=f"{name}.start_session('{item}')",
@@ -134,6 +137,7 @@ def _async_cell(store: AsyncTenantStore, run: RunTenants, name: str, item: str) 
     return AsyncCell(
         tenant=name,
         slug=f"{name}-answer-{item}",
+        family=families.ANSWERS,
         place=_place(run, families.ANSWERS, name, module=MODULE, endpoint=item),
         reading=f"{name}.get('{MODULE}', '{item}')",
         writing=f"{name}.put('{MODULE}', '{item}')",
@@ -154,6 +158,7 @@ def websocket_cells(
             yield Cell(
                 tenant=name,
                 slug=f"{name}-websocket-{item}",
+                family=families.CONNECTIONS,
                 place=_place(run, families.CONNECTIONS, name, connection=item),
                 reading=f"{name}.read('{item}') of the websockets",
                 writing=f"{name}.connect('{item}')",
@@ -175,6 +180,7 @@ def record_cells(records: TenantRecords, run: RunTenants) -> Iterator[Cell]:
             yield Cell(
                 tenant=name,
                 slug=f"{name}-{family}",
+                family=family,
                 place=_place(run, family, name),
                 reading=f"{name}.read('{family}')",
                 writing=f"{name}.write('{family}')",

@@ -32,7 +32,7 @@ class Decoys:
             home, key = cell.place
             for database in _DATABASES:
                 if database != home:
-                    self._plant(database, key, cell.tenant, home)
+                    self._plant(database, key, cell)
 
     def changed(self) -> Iterator[tuple[str, str, str]]:
         """Yield where a decoy is another one now, what is there, and what was."""
@@ -45,11 +45,15 @@ class Decoys:
         for database, key in self._payloads:
             self._raw[database].delete(key)
 
-    def _plant(self, database: int, key: bytes, name: str, home: int) -> None:
+    def _plant(self, database: int, key: bytes, cell: Cell) -> None:
         client, tag = self._raw[database], f"what-lies-in-database-{database}"
         client.delete(key)
-        if home == self._run.contract.family(families.ANSWERS).databases[0]:
-            stored = {"tenant_id": self._run.id(name), "module": MODULE, "data": {"tag": tag}}
+        if cell.family == families.ANSWERS:
+            stored = {
+                "tenant_id": self._run.id(cell.tenant),
+                "module": MODULE,
+                "data": {"tag": tag},
+            }
             client.set(key, json.dumps(stored))
         else:
             for field, text in fields_with(tag).items():

@@ -43,6 +43,7 @@ def cell(answers: Answers, slug: str, read: Callable[[], str | None] | None = No
     return Cell(
         slug.partition("-")[0],
         slug,
+        "made-up",
         (1, slug.encode()),
         f"read({slug})",
         f"write({slug})",
@@ -69,6 +70,7 @@ def async_cell(answers: Answers, slug: str) -> AsyncCell:
     return AsyncCell(
         blocking.tenant,
         slug,
+        blocking.family,
         blocking.place,
         blocking.reading,
         blocking.writing,
