@@ -52,6 +52,7 @@ _INTERRUPTIONS = [
     for blow in (
         Blow("unarrived", at_once=at_once),
         Blow("held", at_once=at_once),
+        Blow("connecting", at_once=at_once),
         Blow("part", 2, at_once=at_once),
     )
 ]
@@ -60,6 +61,9 @@ _CANCELLATIONS = [
     for at_once in (True, False)
     for blow in (
         Blow("unsent", at_once=at_once),
+        Blow("turns", 2, at_once=at_once),
+        Blow("turns", 5, at_once=at_once),
+        Blow("connecting", at_once=at_once),
         Blow("unarrived", at_once=at_once),
         Blow("held", at_once=at_once),
         Blow("part", 1, at_once=at_once),
@@ -100,7 +104,7 @@ def test_a_cancelled_request_leaves_its_reply_to_nobody(scene: Scene, connection
     with async_accidents(scene, max_connections=connections) as (accidents, runner):
 
         @NIGHTLY if scene.nightly else SETTINGS
-        @given(stories("unsent", "turns", "unarrived", "held", "part"))
+        @given(stories("unsent", "turns", "connecting", "unarrived", "held", "part"))
         @always(surely, "read", "write", "remove", cells=4)
         def hold(story: list[Step]) -> None:
             runner.run(accidents.play(story))
@@ -142,7 +146,7 @@ def test_an_interrupted_request_leaves_its_reply_to_nobody(scene: Scene) -> None
     with blocking_accidents(scene) as accidents:
 
         @NIGHTLY if scene.nightly else SETTINGS
-        @given(stories("unarrived", "held", "part"))
+        @given(stories("connecting", "unarrived", "held", "part"))
         @always(_INTERRUPTIONS, "read", "write", "remove", cells=8)
         def hold(story: list[Step]) -> None:
             accidents.play(story)

@@ -75,6 +75,8 @@ class BlockingAccidents:
         if blow.moment == "unarrived":
             proxy.freeze("requests")
         else:
+            if blow.moment == "connecting":
+                proxy.cut()
             proxy.freeze("replies", after=blow.amount)
 
         def reached(over: Callable[[], bool]) -> bool:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.accidents.callers import AsyncCaller, Caller
 
-Moment = Literal["unsent", "turns", "unarrived", "held", "part"]
+Moment = Literal["unsent", "turns", "connecting", "unarrived", "held", "part"]
 _MOST_BYTES = 120
 _MOST_TURNS = 12
 _MOST_STEPS = 5
 _WORDS = {
     "unsent": "before it began",
     "turns": "after {} turns of the event loop",
+    "connecting": "while its connection was made",
     "unarrived": "before the request arrived",
     "held": "before the reply came",
     "part": "after {} bytes of the reply",

@@ -67,7 +67,9 @@ class AsyncAccidents:
         before = self.scene.proxy.counters()
         if blow.moment == "unarrived":
             self.scene.proxy.freeze("requests")
-        elif blow.moment == "held":
+        elif blow.moment in {"held", "connecting"}:
+            if blow.moment == "connecting":
+                self.scene.proxy.cut()
             self.scene.proxy.freeze("replies")
         elif blow.moment == "part":
             self.scene.proxy.freeze("replies", after=blow.amount)
@@ -77,7 +79,7 @@ class AsyncAccidents:
                 await asyncio.sleep(0)
         elif blow.moment == "unarrived":
             await self.reach("requests", before.requests + 1, [task])
-        elif blow.moment == "held":
+        elif blow.moment in {"held", "connecting"}:
             await self.reach("replies", before.replies + 1, [task])
         elif blow.moment == "part":
             await self.reach("replies_passed", before.replies_passed + blow.amount, [task])
