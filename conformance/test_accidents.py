@@ -147,7 +147,7 @@ def test_an_interrupted_request_leaves_its_reply_to_nobody(scene: Scene) -> None
 
         @NIGHTLY if scene.nightly else SETTINGS
         @given(stories("connecting", "unarrived", "held", "part"))
-        @always(_INTERRUPTIONS, "read", "write", "remove", cells=8)
+        @always(_INTERRUPTIONS, "read", "write", "remove", cells=6)
         def hold(story: list[Step]) -> None:
             accidents.play(story)
             scene.evidence.settle()
@@ -182,8 +182,8 @@ def test_a_connection_that_breaks_in_a_reply_leaves_none_of_it(scene: Scene) -> 
 
         @NIGHTLY if scene.nightly else SETTINGS
         @given(stories("cut"))
-        @always(_CUTS, "read", "write", "remove", cells=8)
-        @always(_CUTS, "write", "read", cells=7)
+        @always(_CUTS, "read", "write", "remove", cells=6)
+        @always(_CUTS, "write", cells=5)
         def hold(story: list[Step]) -> None:
             accidents.play(story)
             scene.evidence.settle()

@@ -13,6 +13,7 @@ from kryonix_cache.conformance.accidents.cells import async_cells
 from kryonix_cache.conformance.accidents.scene import (
     OTHERS_SECONDS,
     PATIENT_SECONDS,
+    POLL_SECONDS,
     STUBBORN_SECONDS,
     Scene,
 )
@@ -106,7 +107,7 @@ class AsyncAccidents:
         while getattr(self.scene.proxy.counters(), counted) < count:
             if all(task.done() for task in tasks):
                 return
-            await asyncio.sleep(0)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def wait_for_the_pool(self, *, holder_too: bool) -> None:
         """Cancel a call that waits for a connection, and the one that holds it or not."""

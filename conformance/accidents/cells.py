@@ -112,7 +112,7 @@ def session_cells(
 
 def store_cells(store: TenantStore, run: RunTenants) -> list[Cell]:
     """Return cells of answers and sessions; no two neighbours are of one tenant."""
-    return [*answer_cells(store, run), *session_cells(store, run)]
+    return [*answer_cells(store, run), *session_cells(store, run, ITEMS[:1])]
 
 
 def async_cells(

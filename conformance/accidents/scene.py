@@ -40,7 +40,7 @@ STUBBORN_SECONDS = 2.0
 OTHERS_SECONDS = 0.3
 """The same for a system in another process, whose time-outs are its own."""
 
-_POLL_SECONDS = 0.0005
+POLL_SECONDS = 0.0005
 
 Counted = Literal["requests", "replies", "replies_passed"]
 
@@ -111,7 +111,7 @@ class Scene:
         while getattr(self.proxy.counters(), counted) < count:
             if over():
                 return False
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         return True
 
     def places(self) -> set[Place]:
