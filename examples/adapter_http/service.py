@@ -27,6 +27,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
+from redis.exceptions import RedisError
+
 from adapter_http.cache import Memory, RefusedNameError, TenantCache
 from kryonix_cache.reference_impl.connection import Endpoint, Pools
 
@@ -82,6 +84,8 @@ class Requests(BaseHTTPRequestHandler):
             status, body = self._routed()
         except RefusedNameError as error:
             status, body = HTTPStatus.BAD_REQUEST, str(error)
+        except RedisError:
+            status, body = HTTPStatus.SERVICE_UNAVAILABLE, "the cache does not answer"
         payload = b"" if status == HTTPStatus.NO_CONTENT else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

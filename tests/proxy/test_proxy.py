@@ -246,6 +246,31 @@ def test_a_cut_closes_every_connection_at_both_ends(
     raw.close()
 
 
+def test_a_connection_that_is_cut_as_soon_as_it_is_taken_is_closed(
+    before_echo: ProxyProcess,
+) -> None:
+    """A cut that comes before a connection is carried leaves its client waiting for nothing."""
+    stopped = threading.Event()
+
+    def dial() -> int:
+        opened = 0
+        while not stopped.is_set():
+            with contextlib.suppress(ConnectionError), dialled(before_echo) as client:
+                opened += 1
+                client.sendall(b"x")
+                # A time-out is no ConnectionError, and fails the test.
+                client.recv(1)
+        return opened
+
+    with ThreadPoolExecutor(4) as threads:
+        dialling = [threads.submit(dial) for _ in range(4)]
+        for _ in range(100):
+            before_echo.cut()
+            time.sleep(0.005)
+        stopped.set()
+        assert all(each.result() for each in dialling)
+
+
 def test_what_a_cut_finds_held_is_lost(before_echo: ProxyProcess) -> None:
     before_echo.freeze("requests")
     with dialled(before_echo) as opened:

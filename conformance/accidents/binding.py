@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads and tasks that share handles, mix families of several databases, and are cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kryonix_cache.conformance.accidents.callers import AsyncCaller, Call, Caller
+from kryonix_cache.conformance.accidents.cells import (
+    NAMES,
+    answer_cells,
+    async_cells,
+    record_cells,
+    session_cells,
+    websocket_cells,
+)
+from kryonix_cache.reference_impl.tenant import families, serves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from kryonix_cache.conformance.accidents.cells import AsyncCell, Cell
+    from kryonix_cache.conformance.accidents.scene import Scene
+    from kryonix_cache.conformance.accidents.witness import Witness
+    from kryonix_cache.conformance.datasets import Place
+    from kryonix_cache.fixtures.capabilities import AsyncTenantStore, QueueHandle, TenantStore
+    from kryonix_cache.fixtures.system import System
+
+WORKERS = 6
+TASKS = 4
+CONNECTIONS = 4
+_LEAST_ROUNDS = 8
+_CUT_SECONDS = 0.04
+
+
+@dataclass
+class Worker:
+    """One thread: the cells that only it writes, and a queue for each tenant that it fills."""
+
+    caller: Caller
+    queues: Mapping[Place, QueueHandle]
+    name: str
+
+    def work(self, stopped: Callable[[], bool]) -> None:
+        """Write and read all cells again and again until it is stopped."""
+        rounds = 0
+        while rounds < _LEAST_ROUNDS or not stopped():
+            for number, cell in enumerate(self.caller.cells):
+                self._excused(cell.writing, lambda n=number: self._write(n))  # type: ignore[misc]
+                self.caller.glance(cell)
+            for handle in self.queues.values():
+                self._excused("push()", lambda h=handle: h.push(self.name, {"tag": self.name}))  # type: ignore[misc]
+            rounds += 1
+
+    def _write(self, number: int) -> None:
+        self.caller.perform(Call(number, "write"))
+
+    def _excused(self, where: str, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 (SystemExit and pytest's outcomes too)
+            if not self.caller.witness.excuses(error):
+                self.caller.witness.raised(where, error)
+
+
+class Crew:
+    """The workers of one system, and where their keys must lie."""
+
+    def __init__(self, scene: Scene, system: System, store: TenantStore) -> None:
+        self.scene = scene
+        self.witness: Witness = scene.witness(system)
+        self._workers = [self._worker(number, system, store) for number in range(WORKERS)]
+
+    def play(self, cuts: int) -> None:
+        """Let threads work while the connections are cut so many times."""
+        with self._working():
+            for _ in range(cuts):
+                time.sleep(_CUT_SECONDS)
+                self._cut()
+        self._check()
+
+    async def play_with_tasks(self, cuts: int, store: AsyncTenantStore) -> None:
+        """Let threads and tasks work while the connections are cut so many times."""
+        callers = [
+            AsyncCaller(async_cells(store, self.scene.run, [f"t{number}"]), self.witness)
+            for number in range(TASKS)
+        ]
+        ended = asyncio.Event()
+        with self._working():
+            async with asyncio.TaskGroup() as tasks:
+                for caller in callers:
+                    tasks.create_task(_work(caller, ended))
+                for _ in range(cuts):
+                    await asyncio.sleep(_CUT_SECONDS)
+                    self._cut()
+                ended.set()
+        for caller in callers:
+            await caller.check()
+        self._check([cell for caller in callers for cell in caller.cells])
+
+    def _cut(self) -> None:
+        self.scene.proxy.cut()
+        self.witness.evidence.saw("reconnects")
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        stopped = threading.Event()
+        self.witness.story.append("threads shared the handles and connections were cut")
+        with ThreadPoolExecutor(WORKERS) as threads:
+            working = [threads.submit(each.work, stopped.is_set) for each in self._workers]
+            try:
+                yield
+            finally:
+                stopped.set()
+            for each in working:
+                each.result()
+
+    def _check(self, further: Sequence[AsyncCell] = ()) -> None:
+        """Read every cell, and look in which databases its key lies."""
+        cells: list[Cell | AsyncCell] = [*further]
+        queues: set[Place] = set()
+        for worker in self._workers:
+            worker.caller.check()
+            cells += worker.caller.cells
+            queues |= set(worker.queues)
+        lying = self.scene.places()
+        homes = {cell.place for cell in cells} | queues
+        names = {key for _, key in homes}
+        for database, key in sorted(lying - homes):
+            if key in names:
+                self.witness.found(_told(key), f"in database {database}", "in its own only")
+        for cell in cells:
+            if not self.witness.ledger.allows(cell.slug, None) and cell.place not in lying:
+                self.witness.found(_told(cell.place[1]), "nowhere", f"in database {cell.place[0]}")
+        self.witness.evidence.saw("keys", len(homes & lying))
+        self.witness.evidence.saw("databases", len({database for database, _ in homes & lying}))
+
+    def _worker(self, number: int, system: System, store: TenantStore) -> Worker:
+        run, items = self.scene.run, [f"w{number}"]
+        cells = [*answer_cells(store, run, items), *session_cells(store, run, items)]
+        if system.websockets is not None and serves(run.contract, families.CONNECTIONS):
+            cells += websocket_cells(system.websockets, run, items)
+        if system.records is not None:
+            cells += [*record_cells(system.records, run)][number::WORKERS]
+        queues: dict[Place, QueueHandle] = {}
+        if system.queues is not None and serves(run.contract, families.QUEUES):
+            for name in NAMES:
+                key = run.contract.key(families.QUEUES, tenant=run.id(name), queue=items[0])
+                home = run.contract.family(families.QUEUES).databases[0]
+                queues[home, key] = system.queues.open(run.id(name))
+        return Worker(Caller(cells, self.witness), queues, items[0])
+
+
+async def _work(caller: AsyncCaller, ended: asyncio.Event) -> None:
+    while not ended.is_set():
+        for number, cell in enumerate(caller.cells):
+            try:
+                await caller.perform(Call(number, "write"))
+            except Exception as error:  # noqa: BLE001 (judged below)
+                if not caller.witness.excuses(error):
+                    caller.witness.raised(cell.writing, error)
+            await caller.glance(cell)
+
+
+def _told(key: bytes) -> str:
+    return f"the key {key.decode(errors='backslashreplace')}"

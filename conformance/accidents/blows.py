@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blows: at which moment an accident hits a call, and what is asked next; drawn by Hypothesis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from hypothesis import HealthCheck, example, settings
+from hypothesis import strategies as st
+
+from kryonix_cache.conformance.accidents.callers import Call, What
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kryonix_cache.conformance.accidents.callers import AsyncCaller, Caller
+
+Moment = Literal["unsent", "turns", "connecting", "unarrived", "held", "part"]
+_MOST_BYTES = 120
+_MOST_TURNS = 12
+_MOST_STEPS = 5
+_WORDS = {
+    "unsent": "before it began",
+    "turns": "after {} turns of the event loop",
+    "connecting": "while its connection was made",
+    "unarrived": "before the request arrived",
+    "held": "before the reply came",
+    "part": "after {} bytes of the reply",
+    "cut": "(the connection was cut after {} bytes of the reply)",
+}
+
+SETTINGS = settings(
+    # Hypothesis makes a profile of its own the default where CI is set, and that one draws the
+    # same stories whatever the seed.
+    settings.get_profile("default"),
+    max_examples=15,
+    derandomize=False,
+    deadline=None,
+    database=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+NIGHTLY = settings(SETTINGS, max_examples=300)
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """When a call is hit; `amount` counts turns or bytes where the moment has any.
+
+    With `at_once` the next calls are made before the lost reply comes, else after it.
+    """
+
+    moment: Moment | Literal["cut"]
+    amount: int = 0
+    at_once: bool = True
+
+    def __str__(self) -> str:
+        words = _WORDS[self.moment].format(self.amount)
+        return f"{words}, others asking at once" if self.at_once else words
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call, and what hits it; None lets it be."""
+
+    call: Call
+    blow: Blow | None
+
+
+def calls() -> st.SearchStrategy[Call]:
+    """Draw calls on any of the cells."""
+    return st.builds(Call, cell=st.integers(0, 7), what=st.sampled_from(get_args(What)))
+
+
+def blows(*moments: Moment | Literal["cut"]) -> st.SearchStrategy[Blow]:
+    """Draw blows at these moments."""
+
+    def of(moment: Moment | Literal["cut"]) -> st.SearchStrategy[Blow]:
+        most = {"turns": _MOST_TURNS, "part": _MOST_BYTES, "cut": _MOST_BYTES}.get(moment, 0)
+        return st.builds(
+            Blow, moment=st.just(moment), amount=st.integers(0, most), at_once=st.booleans()
+        )
+
+    return st.one_of(*(of(moment) for moment in moments))
+
+
+def stories(*moments: Moment | Literal["cut"]) -> st.SearchStrategy[list[Step]]:
+    """Draw stories of up to five steps."""
+    step = st.builds(Step, call=calls(), blow=st.one_of(st.none(), blows(*moments)))
+    return st.lists(step, min_size=1, max_size=_MOST_STEPS)
+
+
+def always(
+    blows: Sequence[Blow], *whats: What, cells: int
+) -> Callable[[Callable[[list[Step]], None]], Callable[[list[Step]], None]]:
+    """Play each kind of call with each blow, on one cell after the other, a story for each.
+
+    Use it as `hypothesis.example`: these are played before what is drawn.
+    """
+    pairs = [(what, blow) for what in whats for blow in blows]
+
+    def decorate(test: Callable[[list[Step]], None]) -> Callable[[list[Step]], None]:
+        # The decorator that is nearest to the function is played first.
+        for number, (what, blow) in enumerate(pairs):
+            test = example([Step(Call(number % cells, what), blow)])(test)
+        return test
+
+    return decorate
+
+
+def told(step: Step, caller: Caller | AsyncCaller, word: str) -> str:
+    """Return how a finding shows a step; `word` says what the blow does to the call."""
+    call = caller.told(step.call)
+    return call if step.blow is None else " ".join(filter(None, (call, word, str(step.blow))))

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cancelled and timed-out calls of a system for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kryonix_cache.conformance.accidents.blows import Blow, Step, told
+from kryonix_cache.conformance.accidents.callers import ANSWER_SECONDS, AsyncCaller, Call
+from kryonix_cache.conformance.accidents.cells import async_cells
+from kryonix_cache.conformance.accidents.scene import (
+    OTHERS_SECONDS,
+    PATIENT_SECONDS,
+    POLL_SECONDS,
+    STUBBORN_SECONDS,
+    Scene,
+)
+from kryonix_cache.conformance.outcomes import NotOffered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+    from kryonix_cache.conformance.accidents.cells import AsyncCell
+    from kryonix_cache.conformance.accidents.scene import Counted
+    from kryonix_cache.fixtures.system import Surroundings
+
+_FIRM_SECONDS = 0.5
+"""How long a call may go on after it was cancelled before the accident is let go."""
+
+_SHORT_SECONDS = 0.03
+_CROWD = 12
+
+
+class AsyncAccidents:
+    """Makes accidents to calls in one event loop; `run` plays one coroutine in it."""
+
+    def __init__(self, scene: Scene, caller: AsyncCaller, *, in_process: bool) -> None:
+        self.scene = scene
+        self.caller = caller
+        self.witness = caller.witness
+        self._stubborn = STUBBORN_SECONDS if in_process else OTHERS_SECONDS
+
+    async def begin(self) -> None:
+        """Start from fresh connections and fresh tags."""
+        self.scene.calm()
+        self.witness.start_over()
+        await self.caller.renew()
+
+    async def play(self, story: Sequence[Step]) -> None:
+        """Play a story from a fresh start."""
+        await self.begin()
+        for step in story:
+            self.witness.story.append(told(step, self.caller, "cancelled"))
+            if step.blow is None:
+                # Connections may be broken from the step before, so an error is excused.
+                task = asyncio.create_task(self.caller.perform(step.call))
+                await self._judged(step.call, task)
+                await self.caller.check()
+            else:
+                await self.strike(step.call, step.blow)
+            if self.witness.evidence.total:
+                return
+
+    async def strike(self, call: Call, blow: Blow) -> None:
+        """Cancel a call at the moment of the blow, and look what others are answered then."""
+        before = self.scene.proxy.counters()
+        if blow.moment == "unarrived":
+            self.scene.proxy.freeze("requests")
+        elif blow.moment in {"held", "connecting"}:
+            if blow.moment == "connecting":
+                self.scene.proxy.cut()
+            self.scene.proxy.freeze("replies")
+        elif blow.moment == "part":
+            self.scene.proxy.freeze("replies", after=blow.amount)
+        task = asyncio.create_task(self.caller.perform(call))
+        if blow.moment == "turns":
+            for _ in range(blow.amount):
+                await asyncio.sleep(0)
+        elif blow.moment == "unarrived":
+            await self.reach("requests", before.requests + 1, [task])
+        elif blow.moment in {"held", "connecting"}:
+            await self.reach("replies", before.replies + 1, [task])
+        elif blow.moment == "part":
+            await self.reach("replies_passed", before.replies_passed + blow.amount, [task])
+        task.cancel()
+        await asyncio.wait({task}, timeout=_FIRM_SECONDS)
+        await self.aftermath(call, at_once=blow.at_once)
+        await self._judged(call, task, hit="cancellations")
+        await self.caller.check()
+
+    async def aftermath(self, call: Call, *, at_once: bool) -> None:
+        """Let the lost reply come, after others have asked or before."""
+        asked: list[asyncio.Task[None]] = []
+        if at_once:
+            before = self.scene.proxy.counters()
+            asked = [asyncio.create_task(self.caller.glance(cell)) for cell in self._others(call)]
+            await self.reach("requests", before.requests + 1, asked)
+        self.scene.proxy.let_pass()
+        await asyncio.gather(*asked)
+
+    async def reach(
+        self, counted: Counted, count: int, tasks: Sequence[asyncio.Task[object]]
+    ) -> None:
+        """Wait until the proxy has counted so many bytes, or all tasks have ended."""
+        while getattr(self.scene.proxy.counters(), counted) < count:
+            if all(task.done() for task in tasks):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def wait_for_the_pool(self, *, holder_too: bool) -> None:
+        """Cancel a call that waits for a connection, and the one that holds it or not."""
+        await self.begin()
+        also = ", and so was the call that held it" if holder_too else ""
+        self.witness.story.append(f"a call was cancelled that waited for a connection{also}")
+        with self._held_replies() as before:
+            calls = [Call(n, "read") for n in range(len(self.caller.cells))]
+            tasks = [asyncio.create_task(self.caller.perform(call)) for call in calls]
+            await self.reach("replies", before + 1, tasks)
+            hit = [1, 0] if holder_too else [1]
+            await self._cancel([tasks[n] for n in hit])
+        for n, (call, task) in enumerate(zip(calls, tasks, strict=True)):
+            await self._judged(call, task, hit="cancellations" if n in hit else None)
+        await self.caller.check()
+
+    async def several_at_once(self) -> None:
+        """Cancel every second of many calls, those that wait for a connection among them."""
+        await self.begin()
+        self.witness.story.append(f"every second of {_CROWD} calls was cancelled")
+        with self._held_replies() as before:
+            calls = [Call(n, "read") for n in range(_CROWD)]
+            tasks = [asyncio.create_task(self.caller.perform(call)) for call in calls]
+            await self.reach("replies", before + 1, tasks)
+            await self._cancel(tasks[::2])
+        for n, (call, task) in enumerate(zip(calls, tasks, strict=True)):
+            await self._judged(call, task, hit=None if n % 2 else "cancellations")
+        await self.caller.check()
+
+    async def time_out(self, call: Call, *, way: str, at_once: bool) -> None:
+        """Let a call run into `asyncio.timeout`, `asyncio.wait_for`, or its own time-out."""
+        await self.begin()
+        self.witness.story.append(f"{self.caller.told(call)} ran into {way}")
+        limits: dict[str, Callable[[Call], Coroutine[object, object, str | None]]] = {
+            "asyncio.timeout": self._limited,
+            "asyncio.wait_for": self._waited_for,
+        }
+        before = self.scene.proxy.counters().replies
+        self.scene.proxy.freeze("replies")
+        task = asyncio.create_task(limits.get(way, self.caller.perform)(call))
+        await self.reach("replies", before + 1, [task])
+        await asyncio.wait({task}, timeout=self._stubborn)
+        await self.aftermath(call, at_once=at_once)
+        await self._judged(call, task, hit="timeouts")
+        await self.caller.check()
+
+    async def _cancel(self, tasks: Sequence[asyncio.Task[str | None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        # The other tasks of the loop have their turn before the replies come.
+        for _ in range(_CROWD):
+            await asyncio.sleep(0)
+
+    async def _limited(self, call: Call) -> str | None:
+        async with asyncio.timeout(_SHORT_SECONDS):
+            return await self.caller.perform(call)
+
+    async def _waited_for(self, call: Call) -> str | None:
+        return await asyncio.wait_for(self.caller.perform(call), _SHORT_SECONDS)
+
+    @contextmanager
+    def _held_replies(self) -> Iterator[int]:
+        """Hold replies back; give how many bytes of them there were."""
+        before = self.scene.proxy.counters().replies
+        self.scene.proxy.freeze("replies")
+        try:
+            yield before
+        finally:
+            self.scene.proxy.let_pass()
+
+    def _others(self, call: Call) -> list[AsyncCell]:
+        cells = self.caller.cells
+        tenant = cells[call.cell % len(cells)].tenant
+        return sorted(cells, key=lambda cell: cell.tenant == tenant)
+
+    async def _judged(
+        self, call: Call, task: asyncio.Task[str | None], *, hit: str | None = None
+    ) -> None:
+        """Wait for a call; one that was hit may have failed, but not have got a wrong reply.
+
+        `hit` is what is counted where it failed.
+        """
+        await asyncio.wait({task}, timeout=ANSWER_SECONDS)
+        if not task.done():
+            self.witness.found(self.caller.told(call), "nothing", "an answer or an error")
+            task.cancel()
+        (found,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(found, BaseException):
+            if hit is not None:
+                self.witness.evidence.saw(hit)
+            elif not self.witness.excuses(found):
+                self.witness.raised(self.caller.told(call), found)
+        elif call.what == "read":
+            cell = self.caller.cells[call.cell % len(self.caller.cells)]
+            self.witness.glance(cell.slug, cell.reading, found)
+
+
+@contextmanager
+def async_accidents(
+    scene: Scene, *, timeout: float = PATIENT_SECONDS, max_connections: int = 1
+) -> Iterator[tuple[AsyncAccidents, asyncio.Runner]]:
+    """Give accidents to a system for asyncio, and the loop to make them in.
+
+    Raises NotOffered where the system has no store for asyncio.
+    """
+    with scene.surroundings(timeout=timeout, max_connections=max_connections) as surroundings:
+        system = scene.built(surroundings)
+        if system.async_tenant_store is None:
+            raise NotOffered("the system offers no tenant store for asyncio, to be cancelled")
+        cells = async_cells(system.async_tenant_store, scene.run)
+        caller = AsyncCaller(cells, scene.witness(system))
+        with event_loop(surroundings) as runner:
+            yield AsyncAccidents(scene, caller, in_process=system.in_process), runner
+
+
+@contextmanager
+def event_loop(surroundings: Surroundings) -> Iterator[asyncio.Runner]:
+    """Give an event loop; the clients that were used in it are closed in it."""
+    with asyncio.Runner() as runner:
+        try:
+            yield runner
+        finally:
+            aclose = getattr(surroundings.async_clients, "aclose", None)
+            if aclose is not None:
+                runner.run(aclose())
