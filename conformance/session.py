@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 CLIENT_PREFIX = "kryonix"
 OWN_NAMESPACE = "isolation.own-namespace"
+COUNTEREXAMPLE = "counterexample-"
+"""What the file begins with that shows a breach as a program; the requirement's id follows."""
 
 SHORTEST_LIFETIME_S = 300
 """Keys of a run may live as long as the contract's longest family, and at least so long."""
@@ -304,6 +306,12 @@ class RunSession:
     def record(self, check: Check) -> None:
         """Write a check."""
         self._writer.check(check)
+
+    def write_counterexample(self, requirement: str, program: str) -> str:
+        """Write a program that shows a breach beside the record; return the file's name."""
+        path = self.plan.folder / f"{COUNTEREXAMPLE}{requirement}.py"
+        path.write_text(self.redactor.text(program), encoding="utf-8")
+        return path.name
 
     def reproduce(self, requirement: str) -> str:
         """Return the command that judges this requirement alone, without any secret."""
