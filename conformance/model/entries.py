@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
+from kryonix_cache.conformance.model.moments import timeless
 from kryonix_cache.conformance.model.programs import (
     CONNECTIONS,
     ITEMS,
@@ -140,9 +141,12 @@ def value_of(entry: Entry, reply: object) -> object | None:
 
 
 def projected(found: object, wanted: object) -> object:
-    """Return `found` without the fields that a handle added: what `wanted` does not speak of."""
-    if isinstance(wanted, Mapping) and wanted and isinstance(found, Mapping):
-        return {name: found.get(name) for name in wanted}
+    """Return `found` without the fields that a handle added: what `wanted` does not speak of.
+
+    Where nothing is wanted all that was found is shown, with moments as a word.
+    """
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        return {name: found.get(name) for name in wanted} if wanted else timeless(found)
     if isinstance(wanted, list) and isinstance(found, list) and len(found) == len(wanted):
         return [projected(each, other) for each, other in zip(found, wanted, strict=True)]
     return found

@@ -17,12 +17,13 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from kryonix_cache.conformance.model.entries import projected
 from kryonix_cache.conformance.model.operations import UNJUDGED, Call
 from kryonix_cache.conformance.model.programs import NUMBERS, PAUSES, TENANT_NAMES
+from kryonix_cache.conformance.model.shortening import shortened
 from kryonix_cache.conformance.model.snippet import RaiseShown, ReplyShown, ValueShown
 from kryonix_cache.conformance.model.steps import AtOnce, Pause, Single
-from kryonix_cache.conformance.outcomes import SystemRaisedError
+from kryonix_cache.conformance.outcomes import RequirementNotMetError, SystemRaisedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from hypothesis import settings
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.model.steps import Step, Turn
 
 _MOST_AT_ONCE = 8
+_ATTEMPTS = 5
+"""How often steps are played that may show a breach one time and not another."""
 _ASYNC = "async_tenant_store"
 
 
@@ -65,20 +68,68 @@ WHOLE = Lens(
 
 
 class Referee:
-    """Plays the steps of one example after another and judges them through a lens."""
+    """Plays the steps of one example after another and judges them through a lens.
+
+    After a breach it plays no more: what Hypothesis still draws is let go. A breach that comes
+    and goes, as one between threads may, would otherwise be an inconsistency of the machine.
+    """
 
     def __init__(self, stage: IsolationStage, lens: Lens, origin: Origin) -> None:
         self._stage = stage
         self._lens = lens
         self._origin = origin
         self._play: Play
+        self._error: BaseException | None = None
         self.operations = tuple(each for each in stage.operations if lens.draws(each))
 
     def begin(self) -> None:
         """Start an example on an empty stage."""
-        self._play = self._stage.begin()
+        if self._error is None:
+            self._remembering(self._begin)
 
     def take(self, step: Step) -> None:
+        """Play a step unless there was a breach."""
+        if self._error is None:
+            self._remembering(lambda: self._take(step))
+
+    def settle(self) -> None:
+        """Raise what went wrong; for a breach, with the findings of the shortest steps."""
+        __tracebackhide__ = True
+        if self._error is None:
+            return
+        if not isinstance(self._error, RequirementNotMetError):
+            raise self._error
+        shortest = shortened(self._play.steps, self._shows)
+        for _ in range(_ATTEMPTS):
+            self._replay(shortest)
+        raise RequirementNotMetError(
+            f"{self._error.reason}; it did not show each time that the same steps were played"
+        )
+
+    def _remembering(self, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 (it is raised when the machine has ended)
+            self._error = error
+
+    def _shows(self, steps: Sequence[Step]) -> bool:
+        attempts = _ATTEMPTS if any(isinstance(step, AtOnce) for step in steps) else 1
+        for _ in range(attempts):
+            try:
+                self._replay(steps)
+            except RequirementNotMetError:
+                return True
+        return False
+
+    def _replay(self, steps: Sequence[Step]) -> None:
+        self._begin()
+        for step in steps:
+            self._take(step)
+
+    def _begin(self) -> None:
+        self._play = self._stage.begin()
+
+    def _take(self, step: Step) -> None:
         """Play a step; raise RequirementNotMetError, with findings, for what must not be."""
         evidence = self._stage.evidence
         evidence.saw("steps", len(step.calls) or 1)
@@ -155,8 +206,10 @@ def play_machine(
 
     Raises RequirementNotMetError with the findings of the shortest sequence that shows a breach.
     """
+    __tracebackhide__ = True
     referee = Referee(stage, lens, origin)
     run_state_machine_as_test(_machine(referee), settings=how_much)
+    referee.settle()
 
 
 def _machine(referee: Referee) -> type[RuleBasedStateMachine]:

@@ -281,7 +281,7 @@ class Pop(Operation):
 
     def shown(self, reply: Any, wanted: object) -> object:
         """Leave out what the handle added to the job."""
-        return None if reply is None else projected(dict(reply), wanted)
+        return None if reply is None else projected(dict(reply), {} if wanted is None else wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,10 @@ class Play:
         self.steps.append(step)
         match step:
             case Single(call):
-                return self._judged(step.calls, [self._answer(call)])
+                return self._judged(step.calls, [self.ask(call)])
             case AtOnce(calls, by):
                 for call in calls:
-                    self._handle(call)
+                    self.handle(call)
                 replies = self._in_threads(step) if by == "threads" else self._as_tasks(step)
                 return self._judged(calls, replies)
             case Pause(seconds):
@@ -70,7 +70,8 @@ class Play:
             turns.append(Turn(call, UNJUDGED if wanted is UNJUDGED else shown, wanted))
         return turns
 
-    def _handle(self, call: Call) -> Any:
+    def handle(self, call: Call) -> Any:
+        """Return the handle that a call is made on."""
         place = (call.tenant, call.operation.capability)
         if place not in self._handles:
             opener = getattr(self._system, call.operation.capability)
@@ -79,8 +80,9 @@ class Play:
             )
         return self._handles[place]
 
-    def _answer(self, call: Call) -> Any:
-        handle = self._handle(call)
+    def ask(self, call: Call) -> Any:
+        """Make a call and return the reply as it is; raise SystemRaisedError."""
+        handle = self.handle(call)
         if call.operation.capability == "async_tenant_store":
             return self._run(_in_turn([(call, handle)]))[0]
         return answer_of(str(call), call.make, handle)
@@ -98,12 +100,12 @@ class Play:
         return _in_order(groups.values(), [each.result() for each in found])
 
     def _answer_in_thread(self, call: Call) -> Any:
-        return answer_of(str(call), call.make, self._handle(call))
+        return answer_of(str(call), call.make, self.handle(call))
 
     def _as_tasks(self, step: AtOnce) -> list[Any]:
         groups = step.by_tenant
         programs = [
-            [(step.calls[place], self._handle(step.calls[place])) for place in places]
+            [(step.calls[place], self.handle(step.calls[place])) for place in places]
             for places in groups.values()
         ]
         return _in_order(groups.values(), self._run(_together(programs)))

@@ -282,7 +282,7 @@ def _shown(call: Call) -> str:
         case Names():
             return "sorted(tuple(n) if isinstance(n, list) else n for n in reply)"
         case Pop():
-            return "None if reply is None else projected(dict(reply), wanted)"
+            return "None if reply is None else projected(dict(reply), wanted or {})"
         case Read(nothing=nothing) if nothing is not None:
             return "projected(dict(reply), wanted)"
         case _:
