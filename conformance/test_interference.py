@@ -86,7 +86,7 @@ def _interfered(hood: Neighbourhood, evidence: Evidence, moves: Sequence[Move]) 
         for (what, found), (_, wanted) in zip(seen.replies, alone.replies, strict=True):
             if found != wanted:
                 evidence.found(f"{what} with a neighbour, {after}", found=found, wanted=wanted)
-        for entry in seen.held.keys() | alone.held.keys():
+        for entry in sorted(seen.held.keys() | alone.held.keys(), key=str):
             found, wanted = seen.held.get(entry), alone.held.get(entry)
             if found != wanted:
                 where = f"{tenant}'s {entry} in the end with a neighbour, {after}"

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from kryonix_cache.conformance.evidence import answer_of
 from kryonix_cache.conformance.model.moments import timeless
 from kryonix_cache.conformance.model.operations import Call, Names, Publish
 from kryonix_cache.conformance.model.programs import CHANNELS
+from kryonix_cache.conformance.outcomes import SystemRaisedError
 from kryonix_cache.fixtures.strategies import HOSTILE_PARTS
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Move:
             case "pause":
                 return f"{self.seconds} s pass for {self.tenant}"
             case "rude":
-                return f"{self.call} with {self.hostile!a} in a name"
+                return f"{_rude(self.call) or 'nothing'}"
 
     def __repr__(self) -> str:
         return str(self)
@@ -66,11 +67,6 @@ class Move:
     def tenant(self) -> str:
         """Who makes the move."""
         return self.call.tenant
-
-    @property
-    def hostile(self) -> str:
-        """The name of a rude call."""
-        return HOSTILE_PARTS[self.call.number % len(HOSTILE_PARTS)]
 
     @property
     def calls(self) -> list[Call]:
@@ -135,8 +131,10 @@ class Neighbourhood:
     def _made(self, play: Play, move: Move) -> list[tuple[str, object]]:
         if move.part == "pause":
             self._stage.pass_time(move.seconds, [move.tenant])
-        elif move.part == "rude":
-            _be_rude(play.handle(move.call), move)
+        elif move.part == "rude" and (rude := _rude(move.call)) is not None:
+            # Whether it was refused is judged by isolation.hostile-ids.
+            with suppress(SystemRaisedError):
+                play.ask(rude)
         return [(str(call), self._plain(call, play.ask(call))) for call in move.calls]
 
     def _plain(self, call: Call, reply: Any) -> object:
@@ -175,11 +173,9 @@ def _received(listener: tuple[Any, Any]) -> list[tuple[str, str]]:
         found.append((message.channel, message.text))
 
 
-def _be_rude(handle: Any, move: Move) -> None:
-    """Ask for what cannot be; whether it was refused is judged by isolation.hostile-ids."""
-    entry, operation = move.call.entry, move.call.operation
-    if entry is None or entry.kind == "record":
-        return
-    args, kwargs = operation.arguments(move.call)
-    with suppress(Exception):
-        getattr(handle, operation.method)(move.hostile, *args[1:], **kwargs)
+def _rude(call: Call) -> Call | None:
+    """Return a call with a name that no key may hold; None for one that gives no name."""
+    hostile = HOSTILE_PARTS[call.number % len(HOSTILE_PARTS)]
+    if isinstance(call.operation, Publish) or (call.entry is not None and call.entry.parts):
+        return replace(call, instead=(0, hostile))
+    return None

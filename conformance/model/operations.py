@@ -57,13 +57,15 @@ Model: TypeAlias = dict[Entry, Held]
 class Call:
     """One call of one tenant's handle: an operation, which entry it is about, and a number.
 
-    The number tells values apart and chooses among times to live.
+    The number tells values apart and chooses among times to live. `instead` stands in the place
+    of one of the entry's names, given by its position.
     """
 
     tenant: str
     operation: Operation
     index: int = 0
     number: int = 0
+    instead: tuple[int, str] | None = None
 
     def __str__(self) -> str:
         part = _SHORT[self.operation.capability]
@@ -77,16 +79,27 @@ class Call:
         """The entry that the call is about; None for one about all of them."""
         return self.operation.entry_of(self)
 
+    @property
+    def arguments(self) -> Arguments:
+        """The arguments of the method."""
+        args, kwargs = self.operation.arguments(self)
+        if self.instead is None:
+            return args, kwargs
+        position, text = self.instead
+        if self.entry is not None and self.entry.kind == "record":
+            return args, {**kwargs, self.entry.parts[position][0]: text}
+        return (*args[:position], text, *args[position + 1 :]), kwargs
+
     def source(self, handle: str) -> str:
         """Return the call as Python, on the handle of this name."""
-        args, kwargs = self.operation.arguments(self)
+        args, kwargs = self.arguments
         words = [repr(each) for each in args]
         words += [f"{name}={value!r}" for name, value in kwargs.items()]
         return f"{handle}.{self.operation.method}({', '.join(words)})"
 
     def make(self, handle: object) -> Any:
         """Make the call on the handle; a coroutine comes back from one for asyncio."""
-        args, kwargs = self.operation.arguments(self)
+        args, kwargs = self.arguments
         return getattr(handle, self.operation.method)(*args, **kwargs)
 
 

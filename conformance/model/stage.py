@@ -64,7 +64,7 @@ class IsolationStage:
         )
         self._surroundings = surroundings
         self._build = build
-        self._raw = raw
+        self.raw = raw
         self._run = run
         self._runner: asyncio.Runner | None = None
         self._keys = {
@@ -87,16 +87,22 @@ class IsolationStage:
         self.clear()
         return Play(self._build(self._surroundings), self.tenant_id, self._await, self.pass_time)
 
+    def open_as(self, tenant_id: str) -> Play:
+        """Return a play in which whoever plays has this id; the stage stays as it is."""
+        return Play(
+            self._build(self._surroundings), lambda _: tenant_id, self._await, self.pass_time
+        )
+
     def clear(self) -> None:
         """Remove what earlier programs wrote, past the system under test."""
         for database, keys in self._by_database(self._keys.values()).items():
-            self._raw[database].delete(*keys)
+            self.raw[database].delete(*keys)
 
     def clear_all(self) -> None:
         """Remove every key of the run that the raw view covers, unexpected ones too."""
         for database, key in self.state():
             if self._run.owns(database, key):
-                self._raw[database].delete(key)
+                self.raw[database].delete(key)
 
     def close(self) -> None:
         """Clear the stage, and close what the system used inside an event loop."""
@@ -111,7 +117,7 @@ class IsolationStage:
         found: dict[tuple[str, Entry], object] = {}
         for database in {database for database, _ in self._keys.values()}:
             here = [place for place, (home, _) in self._keys.items() if home == database]
-            with self._raw[database].pipeline(transaction=False) as pipeline:
+            with self.raw[database].pipeline(transaction=False) as pipeline:
                 for place in here:
                     _read(pipeline, place[1], self._keys[place][1])
                 replies = pipeline.execute(raise_on_error=False)
@@ -139,10 +145,10 @@ class IsolationStage:
     def state(self) -> dict[Place, str]:
         """Return a digest of the value of each key that the raw view covers."""
         if self.disposable:
-            return digests(self._raw, self.contract)
+            return digests(self.raw, self.contract)
         state: dict[Place, str] = {}
         for database, key in self._keys.values():
-            payload = cast("bytes | None", self._raw[database].dump(key))
+            payload = cast("bytes | None", self.raw[database].dump(key))
             if payload is not None:
                 state[database, key] = hashlib.sha256(payload).hexdigest()
         return state
@@ -159,7 +165,7 @@ class IsolationStage:
         return True
 
     def _shorten(self, database: int, keys: Sequence[bytes], by: int) -> None:
-        client = self._raw[database]
+        client = self.raw[database]
         with client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.pttl(key)
