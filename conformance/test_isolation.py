@@ -54,7 +54,7 @@ def test_no_tenant_reads_what_another_wrote(stages: Stages) -> None:
 def test_no_tenant_lists_what_another_wrote(stages: Stages) -> None:
     """Each tenant's lists hold exactly what that tenant wrote and what has not expired."""
     with stages.on_target() as stage:
-        how_much = extent(stages.depth, examples=12, steps=30)
+        how_much = extent(stages.depth, examples=12, steps=20)
         if not stage.disposable:
             how_much = settings(SETTINGS, max_examples=LISTS_ON_LIVE, stateful_step_count=12)
         play_machine(stage, LIST, stages.origin, how_much)
@@ -132,10 +132,10 @@ def test_keys_are_built_and_parsed_exactly(contract: Contract, evidence: Evidenc
 def _hold(stages: Stages, lens: Lens) -> None:
     """Play answers and sessions on the target, and records, which never expire, on the bench."""
     with stages.on_target() as stage:
-        play_machine(stage, lens, stages.origin, extent(stages.depth, examples=12, steps=30))
+        play_machine(stage, lens, stages.origin, extent(stages.depth, examples=12, steps=20))
     with stages.beside(stages.session.bench_server(BENCH), "records") as stage:
         if stage is not None:
-            play_machine(stage, lens, stages.origin, extent(stages.depth, examples=4, steps=30))
+            play_machine(stage, lens, stages.origin, extent(stages.depth, examples=4, steps=20))
 
 
 def _touch_only_own_keys(

@@ -24,6 +24,8 @@ from kryonix_cache.fixtures.strategies import (
     words_as_ids,
 )
 
+from kryonix_cache.reports.lines import EVIDENCE_LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 WANTED = "a refusal, by an error and before any command is sent"
 _MOST_HANGS = 2
+"""After so many the rest is not tried, nor when the record holds no more findings: each costs
+seconds."""
 _SHOWN_KEYS = 2
 _ANYBODY = "a"
 _LONGEST = 120
@@ -121,13 +125,17 @@ class _Offers:
                     self._evidence.found(where, found=found, wanted=wanted)
         for call in _writes(self._stage.operations):
             play.ask(call)
-        for database, key in self._written():
+        written = self._written()
+        for database, key in written:
             parsed = self._stage.contract.parse(database, key)
             if parsed is None or parsed.tenant != tenant:
                 where = f"the tenant of the key {key!a} that {tenant!r} wrote"
                 found = None if parsed is None else parsed.tenant
                 self._evidence.found(where, found=found, wanted=tenant)
-        self._undo()
+        if self._before.keys() & set(written):
+            self._undo()
+        else:
+            self._watch.remove(written)
 
     def clear(self) -> None:
         """Remove all that was written."""
@@ -135,7 +143,8 @@ class _Offers:
 
     def _judge_all(self, ask: Callable[[Call], object], calls: Mapping[str, Call]) -> None:
         attempts = {where: partial(ask, call) for where, call in calls.items()}
-        if self._hangs < _MOST_HANGS and not self._watch.refuses_all(list(attempts.values())):
+        enough = self._hangs >= _MOST_HANGS or self._evidence.total >= EVIDENCE_LIMIT
+        if not enough and not self._watch.refuses_all(list(attempts.values())):
             self._undo()
             for where, attempt in attempts.items():
                 self._judge(where, attempt)

@@ -8,8 +8,8 @@ says what of it is judged, so that each requirement finds what is its own and no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -23,7 +23,7 @@ from kryonix_cache.conformance.model.steps import AtOnce, Pause, Single
 from kryonix_cache.conformance.outcomes import RequirementNotMetError, SystemRaisedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from hypothesis import settings
 
@@ -37,6 +37,7 @@ _MOST_AT_ONCE = 8
 _ATTEMPTS = 5
 """How often steps are played that may show a breach one time and not another."""
 _ASYNC = "async_tenant_store"
+_LOOKS = {"read", "list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +242,62 @@ def _machine(referee: Referee) -> type[RuleBasedStateMachine]:
         def at_once_by_tasks(self, batch: list[Call]) -> None:
             referee.take(AtOnce(tuple(batch), "tasks"))
 
+        @rule(scene=_scenes(referee.operations))
+        def about_one_entry(self, scene: Scene) -> None:
+            for step in scene.steps():
+                referee.take(step)
+
         @rule(seconds=st.sampled_from(PAUSES))
         def time_passes(self, seconds: int) -> None:
             referee.take(Pause(seconds))
 
     return Tenants
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Calls of two tenants that are all about one entry, then time, then a look at it by both.
+
+    Random calls seldom meet in one place in the order that matters; these do.
+    """
+
+    calls: tuple[Call, ...]
+    by: Literal["turns", "threads", "tasks"]
+    seconds: int
+    looks: tuple[Call, ...]
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps."""
+        together = tuple(
+            call
+            for call in self.calls
+            if (call.operation.capability == _ASYNC) == (self.by == "tasks")
+        )
+        if self.by == "turns":
+            yield from map(Single, self.calls)
+        elif together:
+            yield AtOnce(together, self.by)
+        if self.seconds:
+            yield Pause(self.seconds)
+        yield from map(Single, self.looks)
+
+
+@st.composite
+def _scenes(draw: st.DrawFn, operations: Sequence[Operation]) -> Scene:
+    kinds = list(dict.fromkeys(each.entries[0].kind for each in operations if each.entries))
+    kind = draw(st.sampled_from(kinds))
+    about = [each for each in operations if each.entries and each.entries[0].kind == kind]
+    tenants = draw(st.permutations(TENANT_NAMES))[:2]
+    index = draw(st.integers(0, 5))
+    drawn = calls(about, tenants).map(lambda call: replace(call, index=index))
+    return Scene(
+        calls=tuple(draw(st.lists(drawn, min_size=2, max_size=6))),
+        by=draw(st.sampled_from(["turns", "threads", "tasks"])),
+        seconds=draw(st.sampled_from((0, *PAUSES))),
+        looks=tuple(
+            Call(name, each, index) for each in about for name in tenants if each.aspect in _LOOKS
+        ),
+    )
 
 
 def _of(
