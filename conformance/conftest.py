@@ -132,9 +132,7 @@ def own_clients(run_session: RunSession, request: pytest.FixtureRequest) -> Iter
 
 
 @pytest.fixture
-def stages(
-    run_session: RunSession, request: pytest.FixtureRequest, evidence: Evidence
-) -> Stages:
+def stages(run_session: RunSession, request: pytest.FixtureRequest, evidence: Evidence) -> Stages:
     """Return what sets the stages of the isolation tests."""
     return Stages(run_session, _requirement(request), evidence)
 

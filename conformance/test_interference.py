@@ -42,7 +42,9 @@ def test_a_tenant_notices_nothing_of_a_hostile_neighbour(
         @extent(stages.depth, examples=12)
         @given(st.permutations(TENANT_NAMES), st.data())
         def hold(names: list[str], data: st.DataObject) -> None:
-            moves = data.draw(st.lists(_moves(names[:2], stage.operations), min_size=8, max_size=24))
+            moves = data.draw(
+                st.lists(_moves(names[:2], stage.operations), min_size=8, max_size=24)
+            )
             if not broken and _interfered(hood, evidence, moves):
                 broken.append(moves)
 
@@ -77,9 +79,7 @@ def _besieged(tenant: str, neighbour: str, operations: Sequence[Operation]) -> l
     ]
 
 
-def _moves(
-    tenants: Sequence[str], operations: Sequence[Operation]
-) -> st.SearchStrategy[Move]:
+def _moves(tenants: Sequence[str], operations: Sequence[Operation]) -> st.SearchStrategy[Move]:
     return st.builds(
         Move,
         part=st.sampled_from(["call", "call", "call", "call", "flood", "pause", "rude"]),

@@ -23,7 +23,6 @@ from kryonix_cache.fixtures.strategies import (
     no_texts,
     words_as_ids,
 )
-
 from kryonix_cache.reports.lines import EVIDENCE_LIMIT
 
 if TYPE_CHECKING:
@@ -102,7 +101,9 @@ class _Offers:
         play = self._stage.open_as(VICTIM)
         for operation in self._stage.operations:
             call = _call_with_names(operation)
-            names = 1 if isinstance(operation, Publish) else len(call.entry.parts) if call.entry else 0
+            names = (
+                1 if isinstance(operation, Publish) else len(call.entry.parts) if call.entry else 0
+            )
             for position in range(names):
                 offered = [
                     Call(_ANYBODY, operation, call.index, instead=(position, part))

@@ -69,9 +69,7 @@ class Studio:
         self._alone = alone
         self._patience = _PATIENCE_SECONDS
 
-    def listen(
-        self, listening: Mapping[str, tuple[str, ...]], stack: ExitStack
-    ) -> list[Listener]:
+    def listen(self, listening: Mapping[str, tuple[str, ...]], stack: ExitStack) -> list[Listener]:
         """Subscribe each tenant to its channels until the stack is left."""
         return [
             Listener(
@@ -89,7 +87,10 @@ class Studio:
     def send(self, posts: Sequence[Post]) -> list[tuple[Post, int]]:
         """Send in order; return each post with the number of those who heard it."""
         return [
-            (post, answer_of(str(post), self._handles[post.tenant].publish, post.channel, post.text))
+            (
+                post,
+                answer_of(str(post), self._handles[post.tenant].publish, post.channel, post.text),
+            )
             for post in posts
         ]
 

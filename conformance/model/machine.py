@@ -62,9 +62,7 @@ READ = Lens(replies=frozenset({"read"}))
 LIST = Lens(replies=frozenset({"list"}))
 WRITE = Lens(values=True)
 DELETE = Lens(replies=frozenset({"delete"}), presence=True)
-WHOLE = Lens(
-    replies=frozenset({"read", "list", "write", "delete"}), values=True, presence=True
-)
+WHOLE = Lens(replies=frozenset({"read", "list", "write", "delete"}), values=True, presence=True)
 """For an area of which one requirement speaks as a whole."""
 
 
@@ -189,7 +187,9 @@ class Referee:
             evidence.saw(kind)
 
 
-def calls(operations: Sequence[Operation], tenants: Sequence[str] = TENANT_NAMES) -> st.SearchStrategy[Call]:
+def calls(
+    operations: Sequence[Operation], tenants: Sequence[str] = TENANT_NAMES
+) -> st.SearchStrategy[Call]:
     """Draw calls of these operations by any of the tenants."""
     return st.builds(
         Call,
@@ -200,9 +200,7 @@ def calls(operations: Sequence[Operation], tenants: Sequence[str] = TENANT_NAMES
     )
 
 
-def play_machine(
-    stage: IsolationStage, lens: Lens, origin: Origin, how_much: settings
-) -> None:
+def play_machine(stage: IsolationStage, lens: Lens, origin: Origin, how_much: settings) -> None:
     """Play random sequences of steps on the stage, and judge them through the lens.
 
     Raises RequirementNotMetError with the findings of the shortest sequence that shows a breach.
@@ -289,10 +287,12 @@ def _scenes(draw: st.DrawFn, operations: Sequence[Operation]) -> Scene:
     about = [each for each in operations if each.entries and each.entries[0].kind == kind]
     tenants = draw(st.permutations(TENANT_NAMES))[:2]
     index = draw(st.integers(0, 5))
-    drawn = calls(about, tenants).map(lambda call: replace(call, index=index))
+    writes = [each for each in about if each.aspect == "write"]
+    first = calls(writes, tenants).map(lambda call: replace(call, index=index))
+    drawn = calls(writes + about, tenants).map(lambda call: replace(call, index=index))
     return Scene(
-        calls=tuple(draw(st.lists(drawn, min_size=2, max_size=6))),
-        by=draw(st.sampled_from(["turns", "threads", "tasks"])),
+        calls=(draw(first), *draw(st.lists(drawn, min_size=1, max_size=5))),
+        by=draw(st.sampled_from(["turns", "turns", "threads", "tasks"])),
         seconds=draw(st.sampled_from((0, *PAUSES))),
         looks=tuple(
             Call(name, each, index) for each in about for name in tenants if each.aspect in _LOOKS

@@ -231,6 +231,7 @@ class Names(Operation):
     def entry_of(self, call: Call) -> Entry | None:
         """Return none: a list is about all entries."""
         del call
+        return None
 
     def arguments(self, call: Call) -> Arguments:
         """Return nothing."""
@@ -329,6 +330,7 @@ class Publish(Operation):
     def entry_of(self, call: Call) -> Entry | None:
         """Return none: a channel keeps nothing."""
         del call
+        return None
 
     def arguments(self, call: Call) -> Arguments:
         """Return the channel and the text."""

@@ -38,11 +38,11 @@ SETTINGS = settings(
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-_NIGHTLY = 10
+_NIGHTLY = 4
 
 
 def extent(depth: Depth, *, examples: int, steps: int = 50) -> settings:
-    """Return how much is played: so many examples for a gate, ten times as many in a night.
+    """Return how much is played: so many examples for a gate, four times as many in a night.
 
     `steps` are those of a machine's example; a night takes its examples of 50.
     """

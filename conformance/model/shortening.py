@@ -8,7 +8,6 @@ each try is played against a server. Steps are data, so they are dropped and sim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +16,7 @@ from kryonix_cache.conformance.model.programs import TENANT_NAMES
 from kryonix_cache.conformance.model.steps import AtOnce, Pause, Single
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kryonix_cache.conformance.model.operations import Call
     from kryonix_cache.conformance.model.steps import Step

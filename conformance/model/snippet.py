@@ -37,6 +37,7 @@ _SUFFIXES = {
     "websockets": "_websockets",
     "broadcasts": "_broadcasts",
 }
+_ASYNC = "async_tenant_store"
 _READS = {"answer": "get({key!r})", "queue": "lrange({key!r}, 0, -1)"}
 _READ = "hgetall({key!r})"
 
@@ -51,11 +52,7 @@ Run this program against a server that holds nothing of value; it says what it f
 User name and password can stand in KRYONIX_TARGET_USERNAME and KRYONIX_TARGET_PASSWORD.
 """
 
-import asyncio
-import time
-from concurrent.futures import ThreadPoolExecutor
-
-from kryonix_cache.conformance.model.entries import Entry, projected, value_of
+{imports}
 from kryonix_cache.fixtures.system import Surroundings, load_factory
 from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.reference_impl.async_connection import AsyncPools
@@ -67,8 +64,7 @@ RUN = {run!r}
 contract = load_contract({contract!r})
 endpoint = TargetSpec.resolve().endpoint
 clients, async_clients = Pools(endpoint), AsyncPools(endpoint)
-factory = load_factory({system!r})
-loop = asyncio.Runner()
+factory = load_factory({system!r}){loop}
 
 
 def keys_of_the_run():
@@ -83,7 +79,7 @@ def forget():
 
 '''
 
-_PASS_TIME = '''
+_TIME_PASSES = '''
 def pass_time(seconds):
     """Let time pass by the server's own times to live."""
     for client, key in list(keys_of_the_run()):
@@ -117,7 +113,7 @@ def as_tasks(*programs):
 
 '''
 
-_TAIL = '''
+_TAIL = """
 
 for _ in range({attempts}):
     forget()
@@ -127,7 +123,7 @@ for _ in range({attempts}):
         forget()
     {check}
 print("nothing to be seen")
-'''
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +186,8 @@ class Origin:
             run=self.run_prefix,
             contract=str(self.contract_path) if self.contract_path else None,
             system=self.system,
+            imports="\n".join(_imports(steps, shown)),
+            loop="\nloop = asyncio.Runner()" if _awaits(steps) else "",
         )
         tail = _TAIL.format(
             attempts=ATTEMPTS if concurrent else 1,
@@ -203,8 +201,8 @@ class Origin:
 
     def _body(self, steps: Sequence[Step], shown: Shown) -> Iterator[str]:
         yield "system = factory(Surroundings(contract, endpoint, clients, async_clients))"
-        for call in dict.fromkeys((c.tenant, c.operation.capability) for s in steps for c in s.calls):
-            tenant, capability = call
+        used = [(c.tenant, c.operation.capability) for step in steps for c in step.calls]
+        for tenant, capability in dict.fromkeys(used):
             yield f"{_handle(tenant, capability)} = system.{capability}.open(RUN + {tenant!r})"
         for step in steps[:-1]:
             yield _source(step)
@@ -232,9 +230,27 @@ class Origin:
         yield f"held = value_of(entry, clients[{database}].{read})"
 
 
+def _awaits(steps: Sequence[Step]) -> bool:
+    return any(call.operation.capability == _ASYNC for step in steps for call in step.calls)
+
+
+def _imports(steps: Sequence[Step], shown: Shown) -> Iterator[str]:
+    if _awaits(steps):
+        yield "import asyncio"
+    if any(isinstance(step, Pause) for step in steps):
+        yield "import time"
+    if any(isinstance(step, AtOnce) and step.by == "threads" for step in steps):
+        yield "from concurrent.futures import ThreadPoolExecutor"
+    yield ""
+    if isinstance(shown, ValueShown):
+        yield "from kryonix_cache.conformance.model.entries import Entry, projected, value_of"
+    elif isinstance(shown, ReplyShown) and "projected" in _shown(shown.call):
+        yield "from kryonix_cache.conformance.model.entries import projected"
+
+
 def _helpers(steps: Sequence[Step]) -> Iterator[str]:
     if any(isinstance(step, Pause) for step in steps):
-        yield _PASS_TIME
+        yield _TIME_PASSES
     ways = {step.by for step in steps if isinstance(step, AtOnce)}
     if "threads" in ways:
         yield _AT_ONCE
@@ -254,7 +270,7 @@ def _source(step: Step) -> str:
     match step:
         case Single(call):
             source = _call(call)
-            return f"loop.run({source})" if call.operation.capability.startswith("async") else source
+            return f"loop.run({source})" if call.operation.capability == _ASYNC else source
         case AtOnce(calls, by):
             programs = [
                 "[" + ", ".join(f"lambda: {_call(calls[place])}" for place in places) + "]"

@@ -122,8 +122,7 @@ class IsolationStage:
                     _read(pipeline, place[1], self._keys[place][1])
                 replies = pipeline.execute(raise_on_error=False)
             found |= {
-                place: value_of(place[1], reply)
-                for place, reply in zip(here, replies, strict=True)
+                place: value_of(place[1], reply) for place, reply in zip(here, replies, strict=True)
             }
         return found
 
@@ -133,9 +132,7 @@ class IsolationStage:
         What is over is given no more than a moment, and the server itself lets it expire.
         """
         places = {
-            (database, key)
-            for (name, _), (database, key) in self._keys.items()
-            if name in tenants
+            (database, key) for (name, _), (database, key) in self._keys.items() if name in tenants
         }
         if self.disposable and set(tenants) == set(TENANT_NAMES):
             places |= set(self.state())
@@ -148,7 +145,7 @@ class IsolationStage:
             return digests(self.raw, self.contract)
         state: dict[Place, str] = {}
         for database, key in self._keys.values():
-            payload = cast("bytes | None", self.raw[database].dump(key))
+            payload = self.raw[database].dump(key)
             if payload is not None:
                 state[database, key] = hashlib.sha256(payload).hexdigest()
         return state
@@ -176,7 +173,7 @@ class IsolationStage:
                 pipeline.execute()
         over = [key for key, ms in left.items() if ms <= by]
         end = time.monotonic() + _DEADLINE_SECONDS
-        while over and cast("int", client.exists(*over)) and time.monotonic() < end:
+        while over and client.exists(*over) and time.monotonic() < end:
             time.sleep(_SOON_MS / 1000)
 
     def _await(self, coroutine: Any) -> Any:
