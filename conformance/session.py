@@ -21,7 +21,7 @@ from kryonix_cache.conformance import footprint
 from kryonix_cache.conformance.datasets import Place, digests
 from kryonix_cache.conformance.errors import ConformanceError, UsageError
 from kryonix_cache.conformance.outcomes import TARGET_LOST, outcome_of
-from kryonix_cache.conformance.run import command_line
+from kryonix_cache.conformance.run import COUNTEREXAMPLE, command_line
 from kryonix_cache.conformance.smoke import smoke_check
 from kryonix_cache.conformance.stamps import header_of, now
 from kryonix_cache.fixtures.grants import Grant, granted
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 CLIENT_PREFIX = "kryonix"
 OWN_NAMESPACE = "isolation.own-namespace"
-COUNTEREXAMPLE = "counterexample-"
-"""What the file begins with that shows a breach as a program; the requirement's id follows."""
 
 SHORTEST_LIFETIME_S = 300
 """Keys of a run may live as long as the contract's longest family, and at least so long."""

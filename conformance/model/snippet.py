@@ -94,9 +94,14 @@ def pass_time(seconds):
 _AT_ONCE = '''
 def at_once(*programs):
     """Make the calls of each program in a thread of its own; return all replies."""
+    start = threading.Barrier(len(programs))
+
+    def play(program):
+        start.wait()
+        return [call() for call in program]
+
     with ThreadPoolExecutor(len(programs)) as pool:
-        played = [pool.submit(lambda p=program: [call() for call in p]) for program in programs]
-    return [each.result() for each in played]
+        return list(pool.map(play, programs))
 
 '''
 
@@ -237,9 +242,12 @@ def _awaits(steps: Sequence[Step]) -> bool:
 def _imports(steps: Sequence[Step], shown: Shown) -> Iterator[str]:
     if _awaits(steps):
         yield "import asyncio"
+    threads = any(isinstance(step, AtOnce) and step.by == "threads" for step in steps)
+    if threads:
+        yield "import threading"
     if any(isinstance(step, Pause) for step in steps):
         yield "import time"
-    if any(isinstance(step, AtOnce) and step.by == "threads" for step in steps):
+    if threads:
         yield "from concurrent.futures import ThreadPoolExecutor"
     yield ""
     if isinstance(shown, ValueShown):
