@@ -12,21 +12,19 @@ from kryonix_cache.conformance import options
 from kryonix_cache.conformance.conditions import unmet_condition
 from kryonix_cache.conformance.judging.server_facts import DeploymentFacts, collect
 from kryonix_cache.conformance.keyspaces import judged_keyspace
-from kryonix_cache.conformance.model.stage import IsolationStage
-from kryonix_cache.conformance.outcomes import NotApplicable, NotOffered
+from kryonix_cache.conformance.model.stages import Stages
+from kryonix_cache.conformance.outcomes import NotApplicable
 from kryonix_cache.conformance.recording import EVIDENCE, SESSION, Recorder
 from kryonix_cache.conformance.run import plan_run
-from kryonix_cache.conformance.session import OWN_NAMESPACE, RunSession
+from kryonix_cache.conformance.session import RunSession
 from kryonix_cache.fixtures.powers import Power, PowerGuard
 from kryonix_cache.reference_impl.errors import KryonixError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kryonix_cache.conformance.datasets import Place
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.judging.judgement import Judgement
-    from kryonix_cache.fixtures.targets.target import Target
     from kryonix_cache.reference_impl.connection import Pools
     from kryonix_cache.reference_impl.contract import Contract
 
@@ -134,44 +132,9 @@ def own_clients(run_session: RunSession, request: pytest.FixtureRequest) -> Iter
 
 
 @pytest.fixture
-def stage(
-    run_session: RunSession, request: pytest.FixtureRequest, evidence: Evidence
-) -> Iterator[IsolationStage]:
-    """Set the stage of the isolation tests; clear it at the end."""
-    purpose = _requirement(request)
-    server = _stage_server(run_session, purpose)
-    evidence.ran_on = run_session.ran_on(server)
-    with (
-        run_session.system_on(server, purpose) as system,
-        run_session.clients_of(server, purpose) as raw,
-    ):
-        if system.tenant_store is None:
-            raise NotOffered("the system offers no tenant store")
-        stage = IsolationStage(
-            system.tenant_store,
-            raw,
-            run_session.plan.tenants,
-            evidence,
-            disposable=not server.live,
-        )
-        yield stage
-        stage.clear()
-
-
-@pytest.fixture
-def baseline(
-    stage: IsolationStage, run_session: RunSession, request: pytest.FixtureRequest
-) -> Mapping[Place, str]:
-    """Return what lay on the stage's server before the system first worked there."""
-    del stage
-    return run_session.baseline(_stage_server(run_session, _requirement(request)))
-
-
-def _stage_server(session: RunSession, requirement: str) -> Target:
-    """Return where a requirement is played: only a disposable server can be looked at whole."""
-    if requirement == OWN_NAMESPACE and session.target.live:
-        return session.bench_server("own-namespace")
-    return session.system_target
+def stages(run_session: RunSession, request: pytest.FixtureRequest, evidence: Evidence) -> Stages:
+    """Return what sets the stages of the isolation tests."""
+    return Stages(run_session, _requirement(request), evidence)
 
 
 def _requirement(request: pytest.FixtureRequest) -> str:

@@ -32,7 +32,8 @@ class Evidence:
 
     `saw` counts what was really looked at: without it a pass means nothing, and the verdict
     makes it inconclusive. `ran_on` is "target" or "bench"; `note` is what a reader must know
-    to weigh a pass.
+    to weigh a pass. `snippet` is a program that shows what was found; it is written beside the
+    record of the run.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,9 @@ class Evidence:
         self.total = 0
         self.ran_on = "target"
         self.note = ""
+        self.snippet = ""
         self._failed: tuple[tuple[Finding, ...], int] = ((), 0)
+        self._shown_before = ""
 
     def saw(self, what: str, count: int = 1) -> None:
         """Count `count` more observations of `what`."""
@@ -54,6 +57,8 @@ class Evidence:
         """
         self.findings.clear()
         self.total = 0
+        self._shown_before = self.snippet or self._shown_before
+        self.snippet = ""
 
     def shown(self) -> tuple[tuple[Finding, ...], int]:
         """Return the findings and their number.
@@ -62,6 +67,10 @@ class Evidence:
         the last example that failed are returned.
         """
         return (tuple(self.findings), self.total) if self.total else self._failed
+
+    def shown_snippet(self) -> str:
+        """Return the program that shows the findings, by the same rule; empty for none."""
+        return self.snippet or self._shown_before
 
     def found(
         self,

@@ -128,7 +128,11 @@ class Recorder:
             outcome, reason = Outcome.FAIL, f"refused by the guard: {', '.join(refused)}"
         if outcome is Outcome.PASS and "call" not in progress.phases:
             outcome, reason = Outcome.ERROR, "the test never ran"
+        snippet = evidence.shown_snippet() if outcome is Outcome.FAIL else ""
         for requirement in requirements_of(item):
+            if snippet:
+                name = self._session.write_counterexample(requirement, snippet)
+                reason = f"{reason}; {name} shows it"
             yield Check(
                 requirement=requirement,
                 test=item.nodeid,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 RUN_ID = r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}"
 DEFAULT_PROFILE = "ci"
 RUNS = Path("reports") / "runs"
+COUNTEREXAMPLE = "counterexample-"
+"""What the file begins with that shows a breach as a program; the requirement's id follows."""
 
 Depth = Literal["default", "nightly"]
 """How much generated data a run plays: for a gate, or for a whole night."""

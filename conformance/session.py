@@ -22,7 +22,7 @@ from kryonix_cache.conformance import footprint
 from kryonix_cache.conformance.datasets import Place, digests
 from kryonix_cache.conformance.errors import ConformanceError, UsageError
 from kryonix_cache.conformance.outcomes import TARGET_LOST, outcome_of
-from kryonix_cache.conformance.run import command_line
+from kryonix_cache.conformance.run import COUNTEREXAMPLE, command_line
 from kryonix_cache.conformance.smoke import smoke_check
 from kryonix_cache.conformance.stamps import header_of, now
 from kryonix_cache.fixtures.grants import Grant, granted
@@ -343,6 +343,12 @@ class RunSession:
     def record(self, check: Check) -> None:
         """Write a check."""
         self._writer.check(check)
+
+    def write_counterexample(self, requirement: str, program: str) -> str:
+        """Write a program that shows a breach beside the record; return the file's name."""
+        path = self.plan.folder / f"{COUNTEREXAMPLE}{requirement}.py"
+        path.write_text(self.redactor.text(program), encoding="utf-8")
+        return path.name
 
     def reproduce(self, requirement: str) -> str:
         """Return the command that judges this requirement alone, without any secret."""

@@ -18,6 +18,8 @@ from kryonix_cache.fixtures.powers import Power, PowerGuard
 from kryonix_cache.fixtures.system import Surroundings, System, build
 
 if TYPE_CHECKING:
+    import redis
+
     from kryonix_cache.conformance.run import RunTenants
     from kryonix_cache.fixtures.journal import Journal
     from kryonix_cache.fixtures.system import Factory
@@ -74,12 +76,16 @@ def _exercise(system: System, run: RunTenants) -> None:
 
 
 def _counted(server: Target) -> Counter[str]:
-    """Return how often the server has processed each command, less what sets connections up."""
     client = server.connect()
     try:
-        stats = cast("dict[str, dict[str, int]]", client.info("commandstats"))
+        return processed(client)
     finally:
         client.close()
+
+
+def processed(client: redis.Redis) -> Counter[str]:
+    """Return how often the server has processed each command, less what sets connections up."""
+    stats = cast("dict[str, dict[str, int]]", client.info("commandstats"))
     counts = {
         name.removeprefix("cmdstat_"): int(figures["calls"]) for name, figures in stats.items()
     }

@@ -28,6 +28,7 @@ from kryonix_cache.conformance.cli.target_options import (
 from kryonix_cache.conformance.errors import RunBrokenError
 from kryonix_cache.conformance.registry import load_registry
 from kryonix_cache.conformance.run import (
+    COUNTEREXAMPLE,
     DEFAULT_PROFILE,
     RUNS,
     Depth,
@@ -169,6 +170,8 @@ def conformance(
     except ReportError:
         raise RunBrokenError(code) from None
     render_terminal(record, Console())
+    for program in sorted(plan.folder.glob(f"{COUNTEREXAMPLE}*.py")):
+        click.echo(f"Counterexample: {program}")
     click.echo(f"Report: {plan.folder / 'report.html'}")
     return record.footer.exit_code or code
 

@@ -3,34 +3,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from typing import TYPE_CHECKING, cast
-
-from hypothesis import settings
+import time
+from typing import TYPE_CHECKING, Any, cast
 
 from kryonix_cache.conformance.datasets import Place, digests
-from kryonix_cache.conformance.model.programs import (
-    ITEMS,
-    SESSIONS,
-    SETTINGS,
-    TENANT_NAMES,
-    Step,
-    Tenants,
-    written,
-)
-from kryonix_cache.reference_impl.tenant import families
+from kryonix_cache.conformance.model.entries import Entry, entries_of, offered_kinds, value_of
+from kryonix_cache.conformance.model.operations import operations_of
+from kryonix_cache.conformance.model.play import Play
+from kryonix_cache.conformance.model.programs import TENANT_NAMES
+from kryonix_cache.conformance.model.steps import written
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kryonix_cache.conformance.evidence import Evidence
+    from kryonix_cache.conformance.model.steps import Step
     from kryonix_cache.conformance.run import RunTenants
-    from kryonix_cache.fixtures.capabilities import TenantStore
+    from kryonix_cache.fixtures.system import Surroundings, System
     from kryonix_cache.reference_impl.connection import Clients
-    from kryonix_cache.reference_impl.contract import Contract
 
-LISTS_ON_LIVE = 2
-"""How many programs with lists are played on a live server, where millions of keys may lie."""
+_SOON_MS = 1
+_DEADLINE_SECONDS = 5.0
 
 
 class IsolationStage:
@@ -39,101 +34,168 @@ class IsolationStage:
     `raw` are the suite's own clients, under the guard but unknown to the system. Where the
     server is `disposable` the raw view covers every key of every database; on a live one,
     where the guard lets nothing but this run's keys be written, it covers the run's keys.
+    `capabilities` are those that are played here. The system is built anew for each program, so
+    that what it remembers begins and ends with the program.
     """
 
     def __init__(
         self,
-        store: TenantStore,
+        surroundings: Surroundings,
+        build: Callable[[Surroundings], System],
         raw: Clients,
         run: RunTenants,
         evidence: Evidence,
         *,
+        capabilities: Sequence[str],
         disposable: bool,
     ) -> None:
-        self.contract: Contract = run.contract
-        self._raw = raw
+        self.contract = surroundings.contract
+        self.evidence = evidence
+        self.disposable = disposable
+        self.capabilities = tuple(capabilities)
+        self.operations = operations_of(self.contract, capabilities)
+        self.entries: tuple[Entry, ...] = tuple(
+            dict.fromkeys(
+                entry
+                for capability in capabilities
+                for kind in offered_kinds(self.contract, capability)
+                for entry in entries_of(self.contract, kind)
+            )
+        )
+        self._surroundings = surroundings
+        self._build = build
+        self.raw = raw
         self._run = run
-        self._evidence = evidence
-        self._disposable = disposable
-        self.tenants = Tenants.open(store, self.tenant_id)
-
-    @property
-    def listing_settings(self) -> settings:
-        """How often programs are played that list: each list may pass over a whole database."""
-        return SETTINGS if self._disposable else settings(SETTINGS, max_examples=LISTS_ON_LIVE)
+        self._runner: asyncio.Runner | None = None
+        self._keys = {
+            (name, entry): (self._home(entry), entry.key(self.contract, self.tenant_id(name)))
+            for name in TENANT_NAMES
+            for entry in self.entries
+        }
 
     def tenant_id(self, name: str) -> str:
         """Return the id of one of the run's tenants."""
         return self._run.id(name)
 
-    def play(self, program: Sequence[Step]) -> Tenants:
-        """Start from an empty stage and run the program on system and model."""
-        self._evidence.start_over()
+    def begin(self) -> Play:
+        """Return a play on an empty stage, with a system that has not been used yet."""
+        self.evidence.start_over()
+        return self.again()
+
+    def again(self) -> Play:
+        """Return another play of the same example, on an empty stage."""
         self.clear()
-        self.tenants.forget()
-        self.tenants.run(program)
-        return self.tenants
+        return Play(self._build(self._surroundings), self.tenant_id, self._await, self.pass_time)
+
+    def open_as(self, tenant_id: str) -> Play:
+        """Return a play in which whoever plays has this id; the stage stays as it is."""
+        return Play(
+            self._build(self._surroundings), lambda _: tenant_id, self._await, self.pass_time
+        )
 
     def clear(self) -> None:
         """Remove what earlier programs wrote, past the system under test."""
-        for database, keys in self._known_keys().items():
-            self._raw[database].delete(*keys)
+        for database, keys in self._by_database(self._keys.values()).items():
+            self.raw[database].delete(*keys)
 
     def clear_all(self) -> None:
         """Remove every key of the run that the raw view covers, unexpected ones too."""
         for database, key in self.state():
             if self._run.owns(database, key):
-                self._raw[database].delete(key)
+                self.raw[database].delete(key)
 
-    def cached_answer(self, name: str, module: str, endpoint: str) -> bytes | None:
-        """Return the raw value of a cached answer's key."""
-        key = self._answer_key(name, module, endpoint)
-        return cast("bytes | None", self._raw[self._home(families.ANSWERS)].get(key))
+    def close(self) -> None:
+        """Clear the stage, and close what the system used inside an event loop."""
+        self.clear()
+        if self._runner is not None:
+            with self._runner as runner:
+                runner.run(cast("Any", self._surroundings.async_clients).aclose())
+            self._runner = None
 
-    def session_user(self, name: str, session: str) -> bytes | None:
-        """Return the raw user id of a session's key."""
-        reply = self._raw[self._home(families.SESSIONS)].hget(
-            self._session_key(name, session), "user_id"
-        )
-        return reply.encode() if isinstance(reply, str) else reply
+    def held(self) -> dict[tuple[str, Entry], object]:
+        """Return what each entry of each tenant holds on the server, None where it is not."""
+        found: dict[tuple[str, Entry], object] = {}
+        for database in {database for database, _ in self._keys.values()}:
+            here = [place for place, (home, _) in self._keys.items() if home == database]
+            with self.raw[database].pipeline(transaction=False) as pipeline:
+                for place in here:
+                    _read(pipeline, place[1], self._keys[place][1])
+                replies = pipeline.execute(raise_on_error=False)
+            found |= {
+                place: value_of(place[1], reply) for place, reply in zip(here, replies, strict=True)
+            }
+        return found
+
+    def pass_time(self, seconds: int, tenants: Sequence[str] = TENANT_NAMES) -> None:
+        """Let time pass for what the tenants keep, by the server's own times to live.
+
+        What is over is given no more than a moment, and the server itself lets it expire.
+        """
+        places = {
+            (database, key) for (name, _), (database, key) in self._keys.items() if name in tenants
+        }
+        if self.disposable and set(tenants) == set(TENANT_NAMES):
+            places |= set(self.state())
+        for database, keys in self._by_database(places).items():
+            self._shorten(database, keys, seconds * 1000)
 
     def state(self) -> dict[Place, str]:
         """Return a digest of the value of each key that the raw view covers."""
-        if self._disposable:
-            return digests(self._raw, self.contract)
+        if self.disposable:
+            return digests(self.raw, self.contract)
         state: dict[Place, str] = {}
-        for database, keys in self._known_keys().items():
-            for key in keys:
-                payload = self._raw[database].dump(key)
-                if payload is not None:
-                    state[database, key] = hashlib.sha256(payload).hexdigest()
+        for database, key in self._keys.values():
+            payload = self.raw[database].dump(key)
+            if payload is not None:
+                state[database, key] = hashlib.sha256(payload).hexdigest()
         return state
 
     def owns(self, place: Place) -> bool:
         """Say whether the key at `place` belongs to a tenant of this run."""
         return self._run.owns(*place)
 
-    def compare(self, what: str, found: object, wanted: object, program: Sequence[Step]) -> None:
-        """Add a finding where the two differ, with the program that shows it."""
-        if found != wanted:
-            self._evidence.found(f"{what}, after: {written(program)}", found=found, wanted=wanted)
+    def compare(self, what: str, found: object, wanted: object, steps: Sequence[Step]) -> bool:
+        """Add a finding where the two differ, with the program that shows it; say whether."""
+        if found == wanted:
+            return False
+        self.evidence.found(f"{what}, after: {written(steps)}", found=found, wanted=wanted)
+        return True
 
-    def _known_keys(self) -> dict[int, list[bytes]]:
-        return {
-            self._home(families.ANSWERS): [
-                self._answer_key(n, *item) for n in TENANT_NAMES for item in ITEMS
-            ],
-            self._home(families.SESSIONS): [
-                self._session_key(n, s) for n in TENANT_NAMES for s in SESSIONS
-            ],
-        }
+    def _shorten(self, database: int, keys: Sequence[bytes], by: int) -> None:
+        client = self.raw[database]
+        with client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.pttl(key)
+            left = {key: ms for key, ms in zip(keys, pipeline.execute(), strict=True) if ms > 0}
+            for key, ms in left.items():
+                pipeline.pexpire(key, max(_SOON_MS, ms - by))
+            if left:
+                pipeline.execute()
+        over = [key for key, ms in left.items() if ms <= by]
+        end = time.monotonic() + _DEADLINE_SECONDS
+        while over and client.exists(*over) and time.monotonic() < end:
+            time.sleep(_SOON_MS / 1000)
 
-    def _home(self, family: str) -> int:
-        return self.contract.family(family).databases[0]
+    def _await(self, coroutine: Any) -> Any:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(coroutine)
 
-    def _answer_key(self, name: str, module: str, endpoint: str) -> bytes:
-        tenant = self.tenant_id(name)
-        return self.contract.key(families.ANSWERS, tenant=tenant, module=module, endpoint=endpoint)
+    def _by_database(self, places: Iterable[Place]) -> dict[int, list[bytes]]:
+        found: dict[int, list[bytes]] = {}
+        for database, key in sorted(places):
+            found.setdefault(database, []).append(key)
+        return found
 
-    def _session_key(self, name: str, session: str) -> bytes:
-        return self.contract.key(families.SESSIONS, tenant=self.tenant_id(name), session=session)
+    def _home(self, entry: Entry) -> int:
+        return self.contract.family(entry.family).databases[0]
+
+
+def _read(pipeline: Any, entry: Entry, key: bytes) -> None:
+    match entry.kind:
+        case "answer":
+            pipeline.get(key)
+        case "queue":
+            pipeline.lrange(key, 0, -1)
+        case _:
+            pipeline.hgetall(key)

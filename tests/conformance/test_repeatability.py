@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kryonix_cache.fixtures.faults.catalogue import PACKAGE
 from tests.conformance.runs import conformance
 
@@ -14,7 +16,12 @@ if TYPE_CHECKING:
 
     from tests.conformance.runs import Run
 
-LEAKY = ("--system", f"{PACKAGE}.isolation:looks_next_door")
+LEAKY = {
+    "isolation.read": f"{PACKAGE}.isolation:looks_next_door",
+    "isolation.delete": f"{PACKAGE}.times:cleans_up_next_door",
+    "isolation.non-interference": f"{PACKAGE}.areas:counts_all_jobs",
+    "isolation.pubsub": f"{PACKAGE}.areas:listens_by_prefix",
+}
 VARIES = {"started", "finished", "seconds", "sha256", "address", "run"}
 
 
@@ -37,18 +44,45 @@ def without(value: object) -> object:
     return value
 
 
-def test_the_command_that_reproduces_a_finding_gives_the_same_record(tmp_path: Path) -> None:
-    """The breach is found by the same example, and shrinks to the same one."""
+@pytest.mark.parametrize("requirement", LEAKY)
+def test_the_command_that_reproduces_a_finding_gives_the_same_record(
+    requirement: str, tmp_path: Path
+) -> None:
+    """The breach is found by the same steps, and they are shortened to the same ones."""
     first = conformance(
-        *("--target", "embedded", "--select", "isolation.read", "--seed", "7", *LEAKY),
+        *("--target", "embedded", "--select", requirement, "--seed", "7"),
+        *("--system", LEAKY[requirement]),
         out=tmp_path / "first",
     )
-    words = first.result("isolation.read").reproduce.split()
+    words = first.result(requirement).reproduce.split()
     assert words[:2] == ["kryonix-cache", "conformance"]
     second = conformance(*words[2:], out=tmp_path / "second")
     assert first.code == second.code == 1
-    assert first.result("isolation.read").evidence
+    assert first.result(requirement).evidence
     assert comparable(first) == comparable(second)
+    assert programs_of(first) == programs_of(second)
+
+
+def programs_of(run: Run) -> dict[str, str]:
+    """Return the counterexamples of a run by their names, without its id."""
+    return {
+        file.name: file.read_text().replace(run.record.header.run, "RUN")
+        for file in run.folder.glob("counterexample-*.py")
+    }
+
+
+@pytest.mark.parametrize("requirement", ["isolation.write", "isolation.queues"])
+def test_the_same_seed_gives_the_same_steps(requirement: str, tmp_path: Path) -> None:
+    """Threads and tasks among them, whose replies may come in any order."""
+    runs = [
+        conformance(
+            *("--target", "embedded", "--select", requirement, "--seed", "3"), out=tmp_path / name
+        )
+        for name in ("first", "second")
+    ]
+    first, second = (run.result(requirement) for run in runs)
+    assert first.outcome == second.outcome == "pass"
+    assert first.observations == second.observations
 
 
 def test_another_seed_gives_other_programs(tmp_path: Path) -> None:

@@ -16,7 +16,18 @@ from tests.conformance.runs import conformance
 if TYPE_CHECKING:
     from pathlib import Path
 
-FAULTY_MODULES = ("isolation", "commands", "access", "sockets", "seeding", "accidents", "hazards")
+FAULTY_MODULES = (
+    "isolation",
+    "commands",
+    "access",
+    "sockets",
+    "seeding",
+    "accidents",
+    "hazards",
+    "times",
+    "areas",
+    "ids",
+)
 # Not a matter of a system: what the judges of a server and of keys decide, and the contract's
 # own key builder.
 JUDGED_OTHERWISE = {"isolation.key-builder"}
