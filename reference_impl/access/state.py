@@ -190,7 +190,7 @@ def _expanded(words: Iterable[str], categories: Mapping[str, frozenset[str]]) ->
             granted -= {f"-{each}" for each in named}
         else:
             wider = {each for each in named if _is_within(each, granted)}
-            granted -= named
+            granted -= {each for each in granted if named & {each, each.partition("|")[0]}}
             granted |= {f"-{each}" for each in wider}
     return frozenset(granted)
 
