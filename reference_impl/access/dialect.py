@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 from kryonix_cache.reference_impl.connection import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import redis
 
@@ -21,6 +21,8 @@ DATABASES_FIELD = b"databases"
 """Fields of ACL GETUSER that are there exactly where the rules of that kind are."""
 
 _NAMED_SUBCOMMAND = "acl|whoami"
+# Where an entry of COMMAND INFO holds the entries of subcommands, since Redis 7.0.
+_SUBCOMMANDS = 9
 # It cannot be deleted, so there is always one user to ask about.
 _ALWAYS_THERE = b"default"
 
@@ -31,12 +33,26 @@ class Dialect:
 
     `selectors`: several sets of rules in brackets, and keys that may be read only (`%R~`).
     `databases`: rules by database (`db=`). `unknown`: words that this server takes for no
-    command, and would refuse.
+    command, and would refuse. `subcommands`: those of each command that has any, where the
+    server names them.
     """
 
     selectors: bool
     databases: bool
     unknown: frozenset[str] = frozenset()
+    subcommands: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def known(self, words: Iterable[str]) -> frozenset[str]:
+        """Return the words that the server knows, a command with subcommands as all of these.
+
+        So a subcommand that a later version brings is not granted by the way.
+        """
+        return frozenset(
+            each
+            for word in words
+            if word not in self.unknown
+            for each in self.subcommands.get(word, (word,))
+        )
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -73,12 +89,13 @@ def read_dialect(client: redis.Redis, rule: AccessRule) -> Dialect:
     if isinstance(user, Exception):
         raise user
     found = features(user)
+    # An account that may not ask plans as if the server knew everything.
+    known = dict(zip(asked, info, strict=True)) if isinstance(info, list) else None
     return Dialect(
         selectors="acl-selectors" in found,
         databases="acl-databases" in found,
-        unknown=_unknown(words, dict(zip(asked, info, strict=True)))
-        if isinstance(info, list)
-        else frozenset(),
+        unknown=frozenset() if known is None else _unknown(words, known),
+        subcommands={} if known is None else dict(_subcommands(known)),
     )
 
 
@@ -87,6 +104,14 @@ def commands_of(rule: AccessRule) -> frozenset[str]:
     sets = rule.commands.values()
     named = [word for each in sets for word in (*each.read, *each.write)]
     return frozenset({*rule.session, *rule.channel, *named})
+
+
+def _subcommands(info: Mapping[str, Reply]) -> Iterator[tuple[str, frozenset[str]]]:
+    for word, entry in info.items():
+        if isinstance(entry, list) and len(entry) > _SUBCOMMANDS:
+            parts = cast("list[list[bytes]]", entry[_SUBCOMMANDS])
+            if parts:
+                yield word, frozenset(part[0].decode() for part in parts)
 
 
 def _unknown(words: Iterable[str], info: Mapping[str, Reply]) -> frozenset[str]:

@@ -102,7 +102,7 @@ def plan_user(contract: Contract, tenant: str, dialect: Dialect) -> UserPlan:
     families, limits = _usable(contract, checked, dialect)
     channels, closed = _own_channels(contract, checked)
     root = Rules(
-        commands=_known({*_session(rule, families, dialect), *rule.channel}, dialect),
+        commands=dialect.known({*_session(rule, families, dialect), *rule.channel}),
         channels=frozenset(glob_of(each.pattern, checked) for each in channels),
         databases=_homes(families) if dialect.databases else None,
     )
@@ -139,7 +139,7 @@ def allowed(rule: AccessRule, family: Family, dialect: Dialect) -> frozenset[str
     sets = [rule.commands[kind] for kind in ("any", family.type) if kind in rule.commands]
     words = {word for each in sets for word in each.read if family.access != "none"}
     words |= {word for each in sets for word in each.write if family.access == "write"}
-    return _known(words, dialect)
+    return dialect.known(words)
 
 
 def _usable(
@@ -240,10 +240,6 @@ def _with_keys(
         commands |= allowed(rule, family, dialect)
         keys.add(f"~{glob_of(family.pattern, tenant)}")
     return Rules(frozenset(commands), frozenset(keys), root.channels)
-
-
-def _known(words: Iterable[str], dialect: Dialect) -> frozenset[str]:
-    return frozenset(words) - dialect.unknown
 
 
 def _homes(families: Iterable[Family]) -> frozenset[int]:

@@ -24,8 +24,7 @@ EVERYTHING = "@all"
 class UserState:
     """A user as ACL GETUSER describes it.
 
-    `open` says that it needs no password; `digests` are the SHA-256 of its passwords. A command
-    that starts with `-` was taken out of a wider one.
+    `open` says that it needs no password; `digests` are the SHA-256 of its passwords.
     """
 
     enabled: bool
@@ -177,7 +176,11 @@ def _databases(words: Iterable[str]) -> frozenset[int] | None:
 
 
 def _expanded(words: Iterable[str], categories: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Play the words in their order, and return the commands that are allowed then."""
+    """Play the words in their order, and return the commands that are allowed then.
+
+    Where something was taken out of a wider word, the wider word stays: no plan has such words,
+    for it names each subcommand.
+    """
     granted: set[str] = set()
     for word in words:
         sign, name = word[0], word[1:]
@@ -187,17 +190,9 @@ def _expanded(words: Iterable[str], categories: Mapping[str, frozenset[str]]) ->
         named = categories[name[1:]] if name.startswith("@") else {name}
         if sign == "+":
             granted |= named
-            granted -= {f"-{each}" for each in named}
         else:
-            wider = {each for each in named if _is_within(each, granted)}
-            granted -= named
-            granted |= {f"-{each}" for each in wider}
+            granted -= {each for each in granted if named & {each, each.partition("|")[0]}}
     return frozenset(granted)
-
-
-def _is_within(command: str, granted: set[str]) -> bool:
-    container, bar, _ = command.partition("|")
-    return EVERYTHING in granted or bool(bar and container in granted)
 
 
 def _categories(

@@ -104,7 +104,8 @@ class CommandShapes:
         length, place = self._shapes.get(name, (0, 0))
         if place < 1:
             return None
-        words = [name.encode().upper(), *([b"1"] * (max(length, place + 1) - 1))]
+        words = [word.upper().encode() for word in name.split("|")]
+        words += [b"1"] * (max(length, place + 1) - len(words))
         words[place] = key
         return tuple(words)
 
@@ -121,8 +122,8 @@ def probes(
 ) -> list[Probe]:
     """Return the calls that show whether a user is kept to its plan."""
     rule = access_rule(contract)
-    words = {word for each in rule.commands.values() for word in (*each.read, *each.write)}
-    words -= dialect.unknown | _FRAMES
+    named = {word for each in rule.commands.values() for word in (*each.read, *each.write)}
+    words = dialect.known(named) - _FRAMES
     own = {name: allowed(rule, contract.family(name), dialect) for name in plan.families}
     anything = frozenset[str]().union(*own.values())
     found: list[Probe] = []

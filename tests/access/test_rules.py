@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kryonix_cache.reference_impl.access import (
@@ -27,9 +27,11 @@ from tests.contract.contracts import SHOP
 VALKEY = DIALECTS["valkey-9.1"]
 REDIS_7 = DIALECTS["redis-7"]
 REDIS_6 = DIALECTS["redis-6.2"]
+SETTINGS = settings(max_examples=30, deadline=None)
 TENANTS = st.from_regex(OWN.tenant.pattern, fullmatch=True)
 
 
+@SETTINGS
 @given(TENANTS)
 def test_no_family_of_the_own_contract_is_left_out_for_its_pattern(tenant: str) -> None:
     """Whatever the id: also one that is a word of another family's key."""
@@ -44,6 +46,7 @@ def test_no_family_of_the_own_contract_is_left_out_for_its_pattern(tenant: str) 
         assert not any("would reach" in limit for limit in plan.limits)
 
 
+@SETTINGS
 @given(st.sampled_from(["tenant", "system", "channels", "api", "default", "events", "queue"]))
 def test_a_tenant_called_as_a_word_of_keys_has_its_own_keys_only(tenant: str) -> None:
     for word in plan_user(OWN, tenant, REDIS_6).words():
@@ -246,6 +249,7 @@ def test_a_user_is_a_tenants_by_its_whole_name(user: str, is_one: bool) -> None:
     assert is_tenants_user(OWN, user) is is_one
 
 
+@SETTINGS
 @given(TENANTS)
 def test_the_tenant_of_a_user_is_found_again(tenant: str) -> None:
     assert RULE.tenant_of(RULE.user_of(OWN.tenant.parse(tenant))) == tenant

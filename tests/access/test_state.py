@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
 
+from kryonix_cache.reference_impl.access import TenantUsers
 from kryonix_cache.reference_impl.access.state import differences
 from tests.access.accounts import ask
+from tests.access.contracts import OWN, RULE
 
 if TYPE_CHECKING:
-    from kryonix_cache.reference_impl.access import TenantUsers
     from kryonix_cache.reference_impl.connection import Pools
 
 TAMPERED = {
@@ -82,6 +84,22 @@ def test_what_was_changed_by_hand_is_found(
     for each in found:
         assert each.found != each.wanted
         assert "acl apply" in each.remedy
+
+
+def test_a_part_that_was_taken_out_of_a_command_is_found(pools: Pools, tenant: str) -> None:
+    """The contract may grant a command with all its subcommands."""
+    rule = replace(RULE, session=(*RULE.session, "client"))
+    users = TenantUsers(replace(OWN, access=rule), pools)
+    login, plan = users.admit(tenant), users.plan(tenant)
+    assert differences(plan, users.describe(login.username)) == []
+    reply = ask(pools[0], "ACL", "SETUSER", login.username, "-client|kill")
+    if reply == b"OK":
+        (only,) = differences(plan, users.describe(login.username))
+        assert "client|kill" in only.found
+    else:
+        # Before 7.0 a subcommand cannot be taken out of its command.
+        assert isinstance(reply, redis.ResponseError)
+    users.revoke(tenant)
 
 
 def test_the_default_user_is_nothing_like_a_tenants(users: TenantUsers, tenant: str) -> None:

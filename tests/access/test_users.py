@@ -17,7 +17,7 @@ from kryonix_cache.reference_impl.access.errors import (
     UserMissingError,
     UserPresentError,
 )
-from kryonix_cache.reference_impl.connection import Pools, lease
+from kryonix_cache.reference_impl.connection import Command, CommandPolicy, Pools, lease
 from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.errors import InvalidTenantIdError
 from tests.access.accounts import ask, denied, logged_in, may_enter
@@ -110,6 +110,31 @@ def test_what_takes_access_away_ends_open_connections_in_time(
         while not lost_access(own[1], answer_key(tenant)):
             assert time.monotonic() - start < REVOCATION_S
     assert not may_enter(server.endpoint, login)
+
+
+class ComesBack(CommandPolicy):
+    """Lets everything pass, and connects as the tenant just before its user is changed."""
+
+    def __init__(self, own: Pools) -> None:
+        self.own = own
+
+    def check(self, args: Command, database: int) -> None:
+        del database
+        if [word.upper() for word in args[:2]] == [b"ACL", b"SETUSER"]:
+            self.own[1].ping()
+
+
+@pytest.mark.parametrize("change", ["admit", "rotate", "suspend", "revoke"])
+def test_a_client_that_comes_back_just_before_the_change_is_sent_away_as_well(
+    users: TenantUsers, server: ServerProcess, tenant: str, change: str
+) -> None:
+    login = users.admit(tenant)
+    with (
+        logged_in(server.endpoint, login) as own,
+        Pools(server.endpoint, policy=ComesBack(own)) as clients,
+    ):
+        getattr(TenantUsers(CONTRACT, clients), change)(tenant)
+        assert lost_access(own[1], answer_key(tenant))
 
 
 def test_a_transaction_that_is_open_when_access_goes_is_never_run(
