@@ -85,9 +85,7 @@ def pass_time(seconds):
     for client, key in list(keys_of_the_run()):
         left = client.pttl(key)
         if left > 0:
-            client.pexpire(key, max(1, left - seconds * 1000))
-            while left <= seconds * 1000 and client.exists(key):
-                time.sleep(0.001)
+            client.pexpire(key, max(0, left - seconds * 1000))
 
 '''
 
@@ -245,9 +243,6 @@ def _imports(steps: Sequence[Step], shown: Shown) -> Iterator[str]:
     threads = any(isinstance(step, AtOnce) and step.by == "threads" for step in steps)
     if threads:
         yield "import threading"
-    if any(isinstance(step, Pause) for step in steps):
-        yield "import time"
-    if threads:
         yield "from concurrent.futures import ThreadPoolExecutor"
     yield ""
     if isinstance(shown, ValueShown):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 from kryonix_cache.conformance.datasets import Place, digests
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from kryonix_cache.fixtures.system import Surroundings, System
     from kryonix_cache.reference_impl.connection import Clients
 
-_SOON_MS = 1
-_DEADLINE_SECONDS = 5.0
-
 
 class IsolationStage:
     """Plays programs on the system under test and looks at the server behind its back.
@@ -35,7 +31,8 @@ class IsolationStage:
     server is `disposable` the raw view covers every key of every database; on a live one,
     where the guard lets nothing but this run's keys be written, it covers the run's keys.
     `capabilities` are those that are played here. The system is built anew for each program, so
-    that what it remembers begins and ends with the program.
+    that what it remembers begins and ends with the program; whether it `forgets` is not known of
+    one in another process.
     """
 
     def __init__(
@@ -48,10 +45,12 @@ class IsolationStage:
         *,
         capabilities: Sequence[str],
         disposable: bool,
+        forgets: bool = True,
     ) -> None:
         self.contract = surroundings.contract
         self.evidence = evidence
         self.disposable = disposable
+        self.forgets = forgets
         self.capabilities = tuple(capabilities)
         self.operations = operations_of(self.contract, capabilities)
         self.entries: tuple[Entry, ...] = tuple(
@@ -129,7 +128,7 @@ class IsolationStage:
     def pass_time(self, seconds: int, tenants: Sequence[str] = TENANT_NAMES) -> None:
         """Let time pass for what the tenants keep, by the server's own times to live.
 
-        What is over is given no more than a moment, and the server itself lets it expire.
+        What is over is told to be over now, and the server itself drops it.
         """
         places = {
             (database, key) for (name, _), (database, key) in self._keys.items() if name in tenants
@@ -168,13 +167,9 @@ class IsolationStage:
                 pipeline.pttl(key)
             left = {key: ms for key, ms in zip(keys, pipeline.execute(), strict=True) if ms > 0}
             for key, ms in left.items():
-                pipeline.pexpire(key, max(_SOON_MS, ms - by))
+                pipeline.pexpire(key, max(0, ms - by))
             if left:
                 pipeline.execute()
-        over = [key for key, ms in left.items() if ms <= by]
-        end = time.monotonic() + _DEADLINE_SECONDS
-        while over and client.exists(*over) and time.monotonic() < end:
-            time.sleep(_SOON_MS / 1000)
 
     def _await(self, coroutine: Any) -> Any:
         if self._runner is None:

@@ -91,7 +91,8 @@ class Stages:
             session.surroundings_of(server, self._requirement) as surroundings,
             session.clients_of(server, self._requirement) as raw,
         ):
-            offered = offered_by(session.system_in(surroundings), capabilities)
+            system = session.system_in(surroundings)
+            offered = offered_by(system, capabilities)
             if not offered:
                 yield None
                 return
@@ -104,6 +105,7 @@ class Stages:
                 self._evidence,
                 capabilities=offered,
                 disposable=not server.live,
+                forgets=system.in_process,
             )
             try:
                 yield stage

@@ -15,6 +15,7 @@ from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.server import ServerProcess
 from kryonix_cache.reference_impl.connection import Pools
 from tests.conformance.runs import conformance
+from tests.conformance.servers import url_of
 from tests.targets.servers import redis_binary
 
 if TYPE_CHECKING:
@@ -97,14 +98,16 @@ def test_a_run_that_passes_leaves_no_program(tmp_path: Path) -> None:
     assert not list(run.folder.glob("*.py"))
 
 
-def test_no_password_stands_in_a_program(tmp_path: Path) -> None:
+def test_no_password_stands_in_a_program(redis_binary: Path, tmp_path: Path) -> None:
     """What a system puts into its errors passes the same gate as the record."""
-    run = conformance(
-        *("--target", "embedded", "--select", "isolation.read"),
-        *("--system", f"{PACKAGE}.wiring:shows_the_password"),
-        out=tmp_path,
-    )
-    (program,) = run.folder.glob("counterexample-*.py")
-    assert "password" not in program.read_text().replace("KRYONIX_TARGET_PASSWORD", "").replace(
-        "User name and password", ""
-    )
+    with ServerProcess(redis_binary) as guarded:
+        run = conformance(
+            *("--select", "isolation.read"),
+            *("--system", f"{PACKAGE}.wiring:shows_the_password"),
+            out=tmp_path,
+            KRYONIX_TARGET=url_of(guarded.endpoint),
+        )
+        (program,) = run.folder.glob("counterexample-*.py")
+        assert guarded.endpoint.password
+        assert guarded.endpoint.password not in program.read_text()
+        assert str(guarded.port) not in program.read_text()
