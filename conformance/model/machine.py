@@ -268,7 +268,7 @@ class Scene:
     """
 
     calls: tuple[Call, ...]
-    by: Literal["turns", "turns", "threads", "tasks"]
+    by: Literal["turns", "threads", "tasks"]
     seconds: int
     looks: tuple[Call, ...]
 
