@@ -132,7 +132,7 @@ def test_keys_are_built_and_parsed_exactly(contract: Contract, evidence: Evidenc
 def _hold(stages: Stages, lens: Lens) -> None:
     """Play answers and sessions on the target, and records, which never expire, on the bench."""
     with stages.on_target() as stage:
-        play_machine(stage, lens, stages.origin, extent(stages.depth, examples=12, steps=20))
+        play_machine(stage, lens, stages.origin, extent(stages.depth, examples=20, steps=20))
     with stages.beside(stages.session.bench_server(BENCH), "records") as stage:
         if stage is not None:
             play_machine(stage, lens, stages.origin, extent(stages.depth, examples=4, steps=20))

@@ -85,7 +85,7 @@ class Play:
         handle = self.handle(call)
         if call.operation.capability == "async_tenant_store":
             return self._run(_in_turn([(call, handle)]))[0]
-        return answer_of(str(call), call.make, handle)
+        return _kept(answer_of(str(call), call.make, handle))
 
     def _in_threads(self, step: AtOnce) -> list[Any]:
         groups = step.by_tenant
@@ -100,7 +100,7 @@ class Play:
         return _in_order(groups.values(), [each.result() for each in found])
 
     def _answer_in_thread(self, call: Call) -> Any:
-        return answer_of(str(call), call.make, self.handle(call))
+        return _kept(answer_of(str(call), call.make, self.handle(call)))
 
     def _as_tasks(self, step: AtOnce) -> list[Any]:
         groups = step.by_tenant
@@ -139,6 +139,11 @@ async def _awaited(call: Call, handle: Any) -> Any:
     except BaseException as error:  # noqa: BLE001 (answer_of decides what it stands for)
         outcome = error
     return answer_of(str(call), _give, outcome)
+
+
+def _kept(reply: Any) -> Any:
+    """Return a reply that a later call cannot change any more."""
+    return reply.copy() if isinstance(reply, dict | list | set) else reply
 
 
 def _give(outcome: Any) -> Any:
