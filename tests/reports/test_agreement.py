@@ -68,7 +68,7 @@ def _cards(record: Record) -> _Cards:
     return cards
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(runs())
 def test_junit_is_red_exactly_when_the_exit_code_is_not_zero(run: Run) -> None:
     record = _record(run)
@@ -80,7 +80,7 @@ def test_junit_is_red_exactly_when_the_exit_code_is_not_zero(run: Run) -> None:
     assert len(cases) == len(record.results) + 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(runs())
 def test_junit_shows_no_requirement_as_passed_that_did_not_pass(run: Run) -> None:
     record = _record(run)
@@ -96,7 +96,7 @@ def test_junit_shows_no_requirement_as_passed_that_did_not_pass(run: Run) -> Non
             assert isinstance(shown[0], Error | Skipped)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(runs())
 def test_the_page_shows_every_result_with_its_outcome_and_the_verdict(run: Run) -> None:
     record = _record(run)
@@ -108,7 +108,7 @@ def test_the_page_shows_every_result_with_its_outcome_and_the_verdict(run: Run) 
     assert cards.elements.isdisjoint({"img", "iframe", "object"})
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(runs())
 def test_badge_and_markdown_say_what_the_record_says(run: Run) -> None:
     record = _record(run)
@@ -123,7 +123,7 @@ def test_badge_and_markdown_say_what_the_record_says(run: Run) -> None:
     assert f"Exit code {record.footer.exit_code}." in render_markdown(record)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(runs())
 def test_the_last_line_on_the_terminal_is_verdict_and_exit_code(run: Run) -> None:
     record = _record(run)
@@ -136,7 +136,7 @@ def test_the_last_line_on_the_terminal_is_verdict_and_exit_code(run: Run) -> Non
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(runs())
 def test_allure_shows_passed_only_what_passed(run: Run) -> None:
     record = _record(run)
@@ -152,7 +152,7 @@ def test_allure_shows_passed_only_what_passed(run: Run) -> None:
         assert (shown[result.requirement] == "passed") == (result.outcome is Outcome.PASS)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(runs())
 def test_the_same_record_gives_the_same_reports(run: Run) -> None:
     record = _record(run)
