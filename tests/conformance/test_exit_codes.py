@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.conformance.runs import Run
 
 EMBEDDED = ("--target", "embedded")
+ON_THE_TARGET = "isolation.read,isolation.list,isolation.write,isolation.delete"
 
 
 @pytest.fixture
@@ -81,7 +82,9 @@ def test_a_target_that_is_lost_on_the_way_is_an_error(
 ) -> None:
     """Nothing that needed the lost target passes or fails; the record is whole."""
     process = start(
-        "--select", "isolation,server", out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint)
+        *("--select", f"{ON_THE_TARGET},isolation.key-builder,server"),
+        out=tmp_path,
+        KRYONIX_TARGET=url_of(server.endpoint),
     )
     wait_for_own_keys(server.endpoint, process)
     server.kill()
@@ -195,8 +198,8 @@ def test_f4_a_selector_of_pytest_that_matches_nothing_is_no_success(tmp_path: Pa
 def test_f10_stopping_at_the_first_failure_stops_and_is_no_success(tmp_path: Path) -> None:
     """What was not judged any more is an error and no pass; the failure decides."""
     run = conformance(
-        *(*EMBEDDED, "--select", "isolation", "--system", f"{PACKAGE}.isolation:lists_by_prefix"),
-        *("--", "-x"),
+        *(*EMBEDDED, "--select", "isolation.list,isolation.key-builder"),
+        *("--system", f"{PACKAGE}.isolation:lists_by_prefix", "--", "-x"),
         out=tmp_path,
     )
     assert all_say(run, 1, "non-conformant")
