@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.conformance.runs import Run
 
 EMBEDDED = ("--target", "embedded")
+ON_THE_TARGET = "isolation.read,isolation.list,isolation.write,isolation.delete"
 
 
 @pytest.fixture
@@ -81,7 +82,9 @@ def test_a_target_that_is_lost_on_the_way_is_an_error(
 ) -> None:
     """Nothing that needed the lost target passes or fails; the record is whole."""
     process = start(
-        "--select", "isolation,server", out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint)
+        *("--select", f"{ON_THE_TARGET},isolation.key-builder,server"),
+        out=tmp_path,
+        KRYONIX_TARGET=url_of(server.endpoint),
     )
     wait_for_own_keys(server.endpoint, process)
     server.kill()
