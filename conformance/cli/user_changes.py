@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Literal
 
 from kryonix_cache.conformance.errors import PasswordKeptError
 from kryonix_cache.reference_impl.access import Login
-from kryonix_cache.reference_impl.access.errors import AccessRefusedError
+from kryonix_cache.reference_impl.access.errors import (
+    AccessRefusedError,
+    AccessUnfinishedError,
+    OwnAccountError,
+)
 from kryonix_cache.reference_impl.access.users import digest_of, new_secret
 from kryonix_cache.reference_impl.connection import bulk
 
@@ -83,8 +87,11 @@ class Change:
         self.file.prepare(login)
         try:
             closed = users.write(self.plan, [digest_of(login.password)])
-        except AccessRefusedError:
+        except (AccessRefusedError, OwnAccountError):
             self.file.discard()
+            raise
+        except AccessUnfinishedError:
+            self.file.keep()
             raise
         # After any other error it is open whether the server has the password: it stays.
         self.file.keep()
@@ -102,11 +109,13 @@ def consider(users: TenantUsers, tenant: str, secret: SecretFile | str, *, rotat
 
     Raises:
         AccessRefusedError: the server does not let this account look.
+        OwnAccountError: this account is the tenant's user itself.
         SecretFileError: a new password is needed, and its file is there already.
         PasswordKeptError: the brought password is not the user's, or already is.
 
     """
     plan = users.plan(tenant)
+    users.refuse_itself(plan.user)
     state = users.describe(plan.user)
     known = state.digests if state is not None else ()
     has_one = state is not None and not state.open and len(known) == 1

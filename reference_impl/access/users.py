@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +14,8 @@ import redis
 from kryonix_cache.reference_impl.access.dialect import read_dialect
 from kryonix_cache.reference_impl.access.errors import (
     AccessRefusedError,
+    AccessUnfinishedError,
+    OwnAccountError,
     UserMissingError,
     UserPresentError,
 )
@@ -21,7 +24,7 @@ from kryonix_cache.reference_impl.access.state import read_state
 from kryonix_cache.reference_impl.connection import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from kryonix_cache.reference_impl.access.rules import UserPlan
     from kryonix_cache.reference_impl.access.state import UserState
@@ -58,14 +61,26 @@ def setuser_words(plan: UserPlan, digests: Sequence[str]) -> list[str]:
     return ["reset", "on", *(f"#{each}" for each in digests), *plan.words()]
 
 
+@contextmanager
+def _holding(login: Login) -> Iterator[None]:
+    """Give the login to an error that comes after the server has learnt its password."""
+    try:
+        yield
+    except AccessUnfinishedError as error:
+        error.login = login
+        raise
+
+
 class TenantUsers:
     """Manages one user for each tenant, by commands of an account that may manage users.
 
     A user may do what `plan_user` derives from the contract. Taking access away also closes the
     user's connections: a server goes on serving one that was open before.
 
-    Every method raises InvalidTenantIdError before anything is sent, and AccessRefusedError
-    where the server refuses this account.
+    Every method raises InvalidTenantIdError before anything is sent, AccessRefusedError where
+    the server refuses this account and nothing was changed, and OwnAccountError where this
+    account is the user itself. AccessUnfinishedError says that the user was changed and the rest
+    was refused: where a password was made, it is in the error's `login`.
     """
 
     def __init__(self, contract: Contract, clients: Clients) -> None:
@@ -78,7 +93,8 @@ class TenantUsers:
         """Make the tenant's user, or make it anew with another password."""
         plan = self.plan(tenant)
         login = Login(plan.user, new_secret())
-        self.write(plan, [digest_of(login.password)])
+        with _holding(login):
+            self.write(plan, [digest_of(login.password)])
         return login
 
     def rotate(self, tenant: str) -> Login:
@@ -88,7 +104,8 @@ class TenantUsers:
         """
         user = self._present(tenant)
         login = Login(user, new_secret())
-        self._change(user, "resetpass", f"#{digest_of(login.password)}")
+        with _holding(login):
+            self._change(user, "resetpass", f"#{digest_of(login.password)}")
         return login
 
     def suspend(self, tenant: str) -> None:
@@ -106,8 +123,20 @@ class TenantUsers:
             return self.admit(tenant)
         if self.describe(successor) is not None:
             raise UserPresentError(successor)
+        self.refuse_itself(user)
         login = self.admit(new)
-        self.revoke(tenant)
+        try:
+            self.revoke(tenant)
+        except AccessRefusedError as error:
+            done = f"the user {successor} was made and {user} is there as well"
+            raise AccessUnfinishedError(
+                error.command, error.reply, done=done, login=login
+            ) from error
+        except AccessUnfinishedError as error:
+            done = f"the user {successor} was made and {error.done}"
+            raise AccessUnfinishedError(
+                error.command, error.reply, done=done, login=login
+            ) from error
         return login
 
     def revoke(self, tenant: str) -> int:
@@ -117,7 +146,11 @@ class TenantUsers:
             return 0
         # Off first: a client that connects again at once finds the door shut.
         closed = self._change(user, "off")
-        self._send(b"DELUSER", user)
+        try:
+            self._send(b"DELUSER", user)
+        except AccessRefusedError as error:
+            done = f"the user {user} was switched off and its connections are closed"
+            raise AccessUnfinishedError(error.command, error.reply, done=done) from None
         return closed
 
     def user_of(self, tenant: str) -> str:
@@ -149,16 +182,35 @@ class TenantUsers:
             raise AccessRefusedError("ACL CAT", str(error)) from None
 
     def save(self) -> None:
-        """Let the server write its users into its ACL file; raise AccessRefusedError."""
-        self._send(b"SAVE")
+        """Let the server write its users, which were changed before, into its ACL file."""
+        try:
+            self._send(b"SAVE")
+        except AccessRefusedError as error:
+            done = "the users are changed, until a restart undoes it"
+            raise AccessUnfinishedError(error.command, error.reply, done=done) from None
+
+    def refuse_itself(self, user: str) -> None:
+        """Raise OwnAccountError if the user is the account that sends these commands."""
+        try:
+            account = self._send(b"WHOAMI")
+        except AccessRefusedError:
+            # The right to change users does not imply that to ask who one is.
+            return
+        if account == user.encode():
+            raise OwnAccountError(user)
 
     def _change(self, user: str, *words: str) -> int:
         """Change the user in one step and close its connections; return how many those were."""
+        self.refuse_itself(user)
         # Closed before as well: an account that may not close them finds out before it changes
         # anything.
         closed = self._close_connections(user)
         self._send(b"SETUSER", user, *words)
-        return closed + self._close_connections(user)
+        try:
+            return closed + self._close_connections(user)
+        except AccessRefusedError as error:
+            done = f"the user {user} was changed, and connections of it may be open"
+            raise AccessUnfinishedError(error.command, error.reply, done=done) from None
 
     def _close_connections(self, user: str) -> int:
         with bulk(self._client) as connection:
