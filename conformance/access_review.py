@@ -24,6 +24,7 @@ from kryonix_cache.reference_impl.access.verification import (
     CommandShapes,
     ask_the_server,
     for_the_tenant,
+    keyless_probes,
     probes,
     try_as_tenant,
 )
@@ -86,13 +87,13 @@ def review(
     if state is not None:
         found += _of_the_login(plan, state, login)
         try:
-            calls = _calls(contract, clients, plan)
+            calls, keyless = _calls(contract, clients, plan)
         except redis.ResponseError as error:
             gaps.append(
                 f"No call could be tried, for COMMAND is refused to this account ({error})."
             )
-            calls = []
-        asked = ask_the_server(clients, plan.user, calls)
+            calls, keyless = [], []
+        asked = ask_the_server(clients, plan.user, [*calls, *keyless])
         gaps += _gaps_of_asking(asked, login)
         found += _wrong(asked, "ACL DRYRUN")
         if login is None:
@@ -115,11 +116,13 @@ def review(
     )
 
 
-def _calls(contract: Contract, clients: Pools, plan: UserPlan) -> list[Probe]:
+def _calls(contract: Contract, clients: Pools, plan: UserPlan) -> tuple[list[Probe], list[Probe]]:
+    """Return the calls on keys, and those without a key that the server has besides them."""
     rule = access_rule(contract)
     dialect = read_dialect(clients[0], rule)
-    shapes = CommandShapes(clients[0], dialect.known(commands_of(rule)))
-    return probes(contract, plan, dialect, shapes)
+    named = dialect.known(commands_of(rule))
+    shapes = CommandShapes(clients[0], named)
+    return probes(contract, plan, dialect, shapes), keyless_probes(clients[0], named)
 
 
 def _gaps_of_asking(asked: Answers, login: Login | None) -> Iterator[str]:

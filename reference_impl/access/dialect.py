@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from kryonix_cache.reference_impl.connection import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import redis
 
@@ -106,12 +106,15 @@ def commands_of(rule: AccessRule) -> frozenset[str]:
     return frozenset({*rule.session, *rule.channel, *named})
 
 
+def subcommands_of(entry: Sequence[Reply]) -> list[list[Reply]]:
+    """Return the entries of its subcommands in an entry of COMMAND; none before Redis 7.0."""
+    return cast("list[list[Reply]]", entry[_SUBCOMMANDS]) if len(entry) > _SUBCOMMANDS else []
+
+
 def _subcommands(info: Mapping[str, Reply]) -> Iterator[tuple[str, frozenset[str]]]:
     for word, entry in info.items():
-        if isinstance(entry, list) and len(entry) > _SUBCOMMANDS:
-            parts = cast("list[list[bytes]]", entry[_SUBCOMMANDS])
-            if parts:
-                yield word, frozenset(part[0].decode() for part in parts)
+        if isinstance(entry, list) and (parts := subcommands_of(entry)):
+            yield word, frozenset(cast("bytes", part[0]).decode() for part in parts)
 
 
 def _unknown(words: Iterable[str], info: Mapping[str, Reply]) -> frozenset[str]:

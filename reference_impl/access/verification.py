@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
+from kryonix_cache.reference_impl.access.dialect import subcommands_of
 from kryonix_cache.reference_impl.access.rules import access_rule, allowed
 from kryonix_cache.reference_impl.connection import bulk
 from kryonix_cache.reference_impl.contract.keys import TENANT, part_names
@@ -44,8 +45,12 @@ KEYLESS: tuple[tuple[bytes, ...], ...] = (
     (b"ACL", b"LIST"),
     (b"EVAL", b"return 1", b"0"),
 )
-"""Calls that tell of, or reach, every tenant, whatever key they name."""
+"""Calls that tell of, or reach, every tenant: those that are also tried as the tenant."""
 
+EVERY_TENANT = "every tenant"
+# The word that stands for all others in a call without a key: as a number of keys it means none.
+_NO_KEY = b"0"
+_NEEDS_NO_ACCOUNT = b"no_auth"
 _STRIDE = 7
 _LOOKS_ALIKE = ("{0}2", "{0}-b", "{0}_b", "b-{0}")
 _DIRECT = frozenset({b"EXISTS", b"WATCH"})
@@ -143,8 +148,36 @@ def probes(
                     found += _placed(family, call, allowed=may, whose=tenant)
     home = min(contract.family(name).databases[0] for name in plan.families) if own else 0
     return found + [
-        Probe(home, call, allowed=False, family="", owner="every tenant") for call in KEYLESS
+        Probe(home, call, allowed=False, family="", owner=EVERY_TENANT) for call in KEYLESS
     ]
+
+
+def keyless_probes(client: redis.Redis, granted: frozenset[str]) -> list[Probe]:
+    """Return a call of each command of the server that needs no key and is not `granted`.
+
+    They are for ACL DRYRUN, which runs none. Raises redis.ResponseError where this account may
+    not ask for all commands.
+    """
+    with bulk(client) as connection:
+        (reply,) = connection.exchange([(b"COMMAND",)])
+    if isinstance(reply, redis.ResponseError):
+        raise reply
+    calls = [
+        _call_without_key(entry)
+        for command in cast("list[list[Reply]]", reply)
+        for entry in subcommands_of(command) or [command]
+        if cast("bytes", entry[0]).decode() not in granted
+    ]
+    return [Probe(0, call, allowed=False, family="", owner=EVERY_TENANT) for call in calls if call]
+
+
+def _call_without_key(entry: Sequence[Reply]) -> tuple[bytes, ...] | None:
+    name, arity, flags, first_key = entry[:4]
+    # What needs no account at all (AUTH, HELLO, QUIT, RESET) no rule can refuse.
+    if first_key or _NEEDS_NO_ACCOUNT in cast("list[bytes]", flags):
+        return None
+    words = cast("bytes", name).upper().split(b"|")
+    return (*words, *([_NO_KEY] * (abs(cast("int", arity)) - len(words))))
 
 
 def _placed(
