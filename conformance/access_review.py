@@ -128,8 +128,10 @@ def _calls(contract: Contract, clients: Pools, plan: UserPlan) -> tuple[list[Pro
 def _gaps_of_asking(asked: Answers, login: Login | None) -> Iterator[str]:
     if asked.tried:
         yield from (f"ACL DRYRUN gave no answer to: {each}." for each in asked.unanswered[:_SHOWN])
+    elif asked.denied:
+        yield "ACL DRYRUN is refused to this account, so nothing was asked."
     elif login is None:
-        yield "This server, or this account, has no ACL DRYRUN, so nothing was asked."
+        yield "This server has no ACL DRYRUN, so nothing was asked."
 
 
 def _of_the_default_user(state: UserState | None) -> Iterator[Difference]:

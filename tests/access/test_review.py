@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from kryonix_cache.fixtures.declared_users import DeclaredUsers
 from kryonix_cache.reference_impl.access import TenantUsers
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import load_contract
+from kryonix_cache.reference_impl.contract.withheld import withheld
 from kryonix_cache.reference_impl.errors import ContractError
 from tests.access.accounts import ask
 from tests.access.contracts import OWN, RULE
@@ -57,11 +59,13 @@ def has_dry_runs(pools: Pools) -> bool:
 
 
 @pytest.mark.parametrize(
-    "word",
-    ["keys", "monitor", "flushall", "shutdown", "psync", "pubsub|channels", "client", "client|kill",
-     "config|get", "acl|whoami", "eval", "migrate", "sort", "scan", "info"],
-)  # fmt: skip
-@pytest.mark.parametrize("place", ['session = ["ping"', '[access.commands.any]\nread = ["exists"'])
+    ("word", "place"),
+    [
+        ("keys", 'session = ["ping"'),
+        ("pubsub|channels", 'channel = ["publish"'),
+        ("flushall", '[access.commands.any]\nread = ["exists"'),
+    ],
+)
 def test_a_contract_cannot_give_a_tenant_what_reaches_everybody(
     word: str, place: str, tmp_path: Path
 ) -> None:
@@ -73,6 +77,12 @@ def test_a_contract_cannot_give_a_tenant_what_reaches_everybody(
         load_contract(file)
     assert f"line {line}, " in str(caught.value)
     assert word in str(caught.value)
+
+
+def test_what_is_withheld_is_so_in_part_and_as_a_whole() -> None:
+    refused = ["monitor", "shutdown", "psync", "client", "client|kill", "config|get", "acl|whoami",
+               "pubsub|numsub", "eval", "migrate", "sort", "scan", "info", "memory"]  # fmt: skip
+    assert list(withheld(["get", *refused, "client|id", "object|encoding"])) == refused
 
 
 @pytest.mark.parametrize("word", ["keys", "monitor", "psync", "pubsub|channels", "lolwut"])
@@ -95,3 +105,57 @@ def test_a_user_as_planned_is_proven_in_process(server: ServerProcess, tenant: s
         login = TenantUsers(OWN, clients).admit(tenant)
     found = reviewed(server, tenant, login)
     assert (found.verdict, found.deviations, found.gaps) == ("proven", (), ())
+
+
+def test_an_account_that_may_not_ask_for_dry_runs_proves_a_part(
+    server: ServerProcess, pools: Pools, users: TenantUsers, tenant: str
+) -> None:
+    login = users.admit(tenant)
+    if not has_dry_runs(pools):
+        found = reviewed(server, tenant, login)
+        assert (found.verdict, found.asked) == ("proven", 0)
+        return
+    words = ("reset", "on", f">{SECRET}", "~*", "&*", "+@all", "-acl|dryrun")
+    assert ask(pools[0], "ACL", "SETUSER", "poor", *words) == b"OK"
+    found = reviewed(server, tenant, login, username="poor", password=SECRET)
+    assert (found.verdict, found.asked) == ("partly proven", 0)
+    assert any("ACL DRYRUN is refused to this account" in gap for gap in found.gaps)
+
+
+def test_a_channel_of_another_tenant_is_asked_for_and_tried(
+    server: ServerProcess, pools: Pools, users: TenantUsers, tenant: str
+) -> None:
+    login = users.admit(tenant)
+    assert ask(pools[0], "ACL", "SETUSER", login.username, "allchannels") == b"OK"
+    wrong = [each for each in reviewed(server, tenant, login).deviations if "allowed" in each.found]
+    assert wrong
+    assert {each.what.split()[0] for each in wrong} <= {"PUBLISH", "SUBSCRIBE", "PSUBSCRIBE", "16"}
+    assert any("own connection" in each.found for each in wrong)
+    assert any("DRYRUN" in each.found for each in wrong) == has_dry_runs(pools)
+
+
+def test_an_own_channel_that_is_closed_is_found(
+    server: ServerProcess, pools: Pools, users: TenantUsers, tenant: str
+) -> None:
+    login = users.admit(tenant)
+    assert ask(pools[0], "ACL", "SETUSER", login.username, "resetchannels") == b"OK"
+    found = reviewed(server, tenant, login).deviations
+    assert any(
+        each.what.startswith("PUBLISH") and each.found.startswith("refused") for each in found
+    )
+
+
+def test_an_own_key_in_the_database_of_another_family_is_asked_for(
+    server: ServerProcess, pools: Pools, users: TenantUsers, tenant: str
+) -> None:
+    login = users.admit(tenant)
+    state = users.describe(login.username)
+    assert state is not None
+    if state.root.databases is None:
+        assert "no rules by database" in " ".join(users.plan(tenant).limits)
+        return
+    key = OWN.family("api-cache").pattern.replace("{tenant}", tenant)
+    words = (f"(~{re.sub('{[a-z]+}', '*', key)} alldbs -@all +get +exists +set +del)",)
+    assert ask(pools[0], "ACL", "SETUSER", login.username, *words) == b"OK"
+    wrong = [each for each in reviewed(server, tenant, login).deviations if "allowed" in each.found]
+    assert any("wrong database" in each.what for each in wrong)
