@@ -18,7 +18,12 @@ from kryonix_cache.fixtures.declared_users import DiscardedTrials
 from kryonix_cache.reference_impl.access import read_dialect
 from kryonix_cache.reference_impl.access.dialect import commands_of
 from kryonix_cache.reference_impl.access.rules import DEFAULT_USER, access_rule
-from kryonix_cache.reference_impl.access.state import Difference, differences
+from kryonix_cache.reference_impl.access.state import (
+    ROTATION,
+    Difference,
+    apply_command,
+    differences,
+)
 from kryonix_cache.reference_impl.access.users import digest_of
 from kryonix_cache.reference_impl.access.verification import (
     CommandShapes,
@@ -43,7 +48,9 @@ Verdict = Literal["proven", "deviating", "partly proven"]
 CLIENT_NAME = "kryonix-cache:acl"
 
 _SHOWN = 10
-_RENEW = "renew it with `kryonix-cache acl apply`, and tell the server's maintainers if that is it"
+_RENEW = (
+    "renew the user (`kryonix-cache acl apply`), and tell the server's maintainers if that is it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ def _of_the_login(plan: UserPlan, state: UserState, login: Login | None) -> Iter
             f"the password of {plan.user}",
             "not the one that the server has",
             "the one that the server has",
-            f"give the right one, or `kryonix-cache acl apply --tenant {plan.tenant} --rotate`",
+            f"give the right one, or another one: {apply_command(plan.tenant, *ROTATION)}",
         )
 
 

@@ -75,8 +75,8 @@ class AccessLostError(TargetLostError):
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(
-            f"The server at {address} was lost ({reason}): run the command again, "
-            "it finds out what was done and does the rest."
+            f"The server at {address} was lost ({reason}): run the command again, it finds out "
+            "what was done, and does the rest or says that the password you brought is there."
         )
 
 

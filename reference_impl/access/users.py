@@ -56,9 +56,9 @@ def digest_of(password: str) -> str:
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def setuser_words(plan: UserPlan, digests: Sequence[str]) -> list[str]:
+def setuser_words(plan: UserPlan, digests: Sequence[str], *, enabled: bool = True) -> list[str]:
     """Return what follows the name in ACL SETUSER; `digests` are the SHA-256 of its passwords."""
-    return ["reset", "on", *(f"#{each}" for each in digests), *plan.words()]
+    return ["reset", "on" if enabled else "off", *(f"#{each}" for each in digests), *plan.words()]
 
 
 @contextmanager
@@ -166,12 +166,12 @@ class TenantUsers:
             raise AccessRefusedError("ACL GETUSER", str(error)) from None
         return plan_user(self._contract, tenant, dialect)
 
-    def write(self, plan: UserPlan, digests: Sequence[str]) -> int:
+    def write(self, plan: UserPlan, digests: Sequence[str], *, enabled: bool = True) -> int:
         """Make the user as planned, in one step, and close its connections; return how many.
 
         `digests` are the SHA-256 of its passwords.
         """
-        return self._change(plan.user, *setuser_words(plan, digests))
+        return self._change(plan.user, *setuser_words(plan, digests, enabled=enabled))
 
     def describe(self, user: str) -> UserState | None:
         """Return what the user is on the server, None where there is no such user."""

@@ -334,7 +334,8 @@ def _refused(reply: Reply) -> bool:
 
 def _permitted(reply: Reply) -> bool | None:
     if isinstance(reply, redis.ResponseError):
-        return False if _refused(reply) else None
+        # A replica looks at permissions first, and refuses only then what would write.
+        return False if _refused(reply) else str(reply).startswith("READONLY") or None
     # A count from EXISTS, OK from WATCH.
     return True if reply in {b"QUEUED", b"OK", 0, 1} else None
 

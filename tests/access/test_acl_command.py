@@ -117,7 +117,7 @@ def test_rules_that_were_changed_are_renewed_and_the_password_stays(
     operator: Operator, pools: Pools, users: TenantUsers
 ) -> None:
     operator.apply()
-    ask(pools[0], "ACL", "SETUSER", operator.login.username, "+scan", "~other:*", "&other", "off")
+    ask(pools[0], "ACL", "SETUSER", operator.login.username, "+scan", "~other:*", "&other")
     done = operator.apply()
     assert "renewed" in done.stdout
     assert may_enter(operator.endpoint, operator.login)
@@ -565,6 +565,7 @@ def test_the_password_of_somebody_else_proves_nothing(
     operator.apply()
     done = operator.run("verify", KRYONIX_TENANT_PASSWORD=LONG)
     assert done.returncode == 1, done
+    assert "--secret-file FILE --rotate --force`" in done.stdout
     assert "not the one that the server has" in done.stdout
     other = users.admit(f"{operator.tenant}-other")
     operator.file.write_text(f'username = "{other.username}"\npassword = "{other.password}"\n')

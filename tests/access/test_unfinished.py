@@ -20,7 +20,7 @@ from kryonix_cache.reference_impl.access.errors import (
 )
 from kryonix_cache.reference_impl.connection import Command, CommandPolicy, Pools
 from kryonix_cache.reference_impl.contract import default_contract
-from tests.access.accounts import ask, may_enter
+from tests.access.accounts import PLACE, ask, may_enter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def test_an_apply_that_ends_midway_keeps_the_file_of_the_password(
     if there:
         users.admit(tenant)
     with losing(server, pools, "CLIENT KILL", calls=2) as poor:
-        change = consider(poor, tenant, SecretFile(file, force=False), rotate=there)
+        change = consider(poor, tenant, SecretFile(file, force=False, place=PLACE), rotate=there)
         with pytest.raises(AccessUnfinishedError, match="was changed") as got:
             change.carry_out(poor)
     assert "nothing was changed" not in str(got.value)
@@ -136,7 +136,9 @@ def test_an_apply_that_is_refused_before_the_change_leaves_no_password(
     users: TenantUsers, pools: Pools, server: ServerProcess, tenant: str, tmp_path: Path
 ) -> None:
     with losing(server, pools, "CLIENT KILL", calls=1) as poor:
-        change = consider(poor, tenant, SecretFile(tmp_path / "x", force=False), rotate=False)
+        change = consider(
+            poor, tenant, SecretFile(tmp_path / "x", force=False, place=PLACE), rotate=False
+        )
         with pytest.raises(AccessRefusedError, match="nothing was changed"):
             change.carry_out(poor)
     assert list(tmp_path.iterdir()) == []
@@ -160,7 +162,7 @@ def test_an_account_does_not_change_itself(
         with pytest.raises(OwnAccountError):
             own.rename(tenant, f"{tenant}-new")
         with pytest.raises(OwnAccountError):
-            consider(own, tenant, SecretFile(tmp_path / "x", force=False), rotate=True)
+            consider(own, tenant, SecretFile(tmp_path / "x", force=False, place=PLACE), rotate=True)
     assert users.describe(name) == before
     assert users.describe(f"{name}-new") is None
     assert list(tmp_path.iterdir()) == []
