@@ -142,7 +142,7 @@ def _gaps_of_asking(asked: Answers, login: Login | None) -> Iterator[str]:
 
 
 def _of_the_default_user(state: UserState | None) -> Iterator[Difference]:
-    if state is not None and state.enabled and state.open:
+    if state is not None and state.unguarded:
         yield Difference(
             "the user default",
             "on, without a password",

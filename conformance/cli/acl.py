@@ -89,7 +89,7 @@ class Server:
     def warnings(self) -> Iterator[str]:
         """Yield what makes the rules worthless whatever they say."""
         state = self.users.describe(DEFAULT_USER)
-        if state is not None and state.enabled and state.open:
+        if state is not None and state.unguarded:
             yield (
                 "The default user is on and needs no password: every tenant is one RESET away "
                 "from its rights. Give all else an account, then ACL SETUSER default off."

@@ -98,10 +98,7 @@ def plan_user(contract: Contract, tenant: str, dialect: Dialect) -> UserPlan:
 
     """
     rule, checked = access_rule(contract), contract.tenant.parse(tenant)
-    user = rule.user_of(checked)
-    if user == DEFAULT_USER:
-        raise AccessInexpressibleError("user", user, "every connection starts as that user")
-    _refuse_unfit("user", user)
+    user = user_of(contract, checked)
     families, limits = _usable(contract, checked, dialect)
     channels, closed = _own_channels(contract, checked)
     root = Rules(
@@ -129,6 +126,15 @@ def access_rule(contract: Contract) -> AccessRule:
     if contract.access is None:
         raise AccessUndeclaredError(contract.name)
     return contract.access
+
+
+def user_of(contract: Contract, tenant: TenantId) -> str:
+    """Return the name of the tenant's user; raise AccessInexpressibleError if it can be none."""
+    user = access_rule(contract).user_of(tenant)
+    if user == DEFAULT_USER:
+        raise AccessInexpressibleError("user", user, "every connection starts as that user")
+    _refuse_unfit("user", user)
+    return user
 
 
 def is_tenants_user(contract: Contract, user: str) -> bool:

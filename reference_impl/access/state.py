@@ -36,6 +36,12 @@ class UserState:
     root: Rules
     selectors: frozenset[Rules]
 
+    @property
+    def unguarded(self) -> bool:
+        """Say whether anybody may come in as this user, and do anything at all then."""
+        rules = (self.root, *self.selectors)
+        return self.enabled and self.open and any(each.commands for each in rules)
+
     def keeps(self, plan: UserPlan) -> bool:
         """Say whether the rules are those of the plan; state and passwords are not looked at."""
         return (self.root, self.selectors) == (plan.root, plan.selectors)

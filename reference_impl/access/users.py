@@ -19,7 +19,7 @@ from kryonix_cache.reference_impl.access.errors import (
     UserMissingError,
     UserPresentError,
 )
-from kryonix_cache.reference_impl.access.rules import access_rule, plan_user
+from kryonix_cache.reference_impl.access.rules import access_rule, plan_user, user_of
 from kryonix_cache.reference_impl.access.state import read_state
 from kryonix_cache.reference_impl.connection import bulk
 
@@ -155,16 +155,12 @@ class TenantUsers:
 
     def user_of(self, tenant: str) -> str:
         """Return the name of the tenant's user."""
-        return self._rule.user_of(self._contract.tenant.parse(tenant))
+        return user_of(self._contract, self._contract.tenant.parse(tenant))
 
     def plan(self, tenant: str) -> UserPlan:
         """Return what the tenant's user shall be on this server."""
         self._contract.tenant.check(tenant)
-        try:
-            dialect = read_dialect(self._client, self._rule)
-        except redis.ResponseError as error:
-            raise AccessRefusedError("ACL GETUSER", str(error)) from None
-        return plan_user(self._contract, tenant, dialect)
+        return plan_user(self._contract, tenant, read_dialect(self._client, self._rule))
 
     def write(self, plan: UserPlan, digests: Sequence[str], *, enabled: bool = True) -> int:
         """Make the user as planned, in one step, and close its connections; return how many.

@@ -659,22 +659,6 @@ def test_an_account_that_may_not_manage_users_gets_one_sentence(
     assert users.describe(f"tenant-{operator.tenant}") is None
 
 
-def test_an_account_that_may_not_ask_about_commands_proves_a_part(
-    operator: Operator, pools: Pools
-) -> None:
-    operator.apply()
-    rules = ("+@all", "-command", "+command|docs") if b"selectors" in str(
-        ask(pools[0], "ACL", "GETUSER", "default")).encode() else ("+@all", "-command")  # fmt: skip
-    ask(pools[0], "ACL", "SETUSER", "poor", "reset", "on", f">{LONG}", "~*", "&*", *rules)
-    done = operator.run(
-        "verify", "--secret-file", str(operator.file),
-        KRYONIX_TARGET_USERNAME="poor", KRYONIX_TARGET_PASSWORD=LONG,
-    )  # fmt: skip
-    assert done.returncode in {1, 10}, done
-    assert "COMMAND is refused to this account" in done.stdout
-    assert "proven" not in done.stdout.splitlines()[0] or "partly" in done.stdout
-
-
 def test_a_refusal_in_the_last_step_leaves_no_password_behind(
     operator: Operator, pools: Pools
 ) -> None:

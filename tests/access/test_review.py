@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kryonix_cache.conformance.access_review import review
+from kryonix_cache.conformance.cli.secret_files import SecretFile
+from kryonix_cache.conformance.cli.user_changes import consider
 from kryonix_cache.fixtures.declared_users import DeclaredUsers
 from kryonix_cache.reference_impl.access import TenantUsers
+from kryonix_cache.reference_impl.access.errors import (
+    AccessInexpressibleError,
+    AccessRefusedError,
+)
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import load_contract
 from kryonix_cache.reference_impl.contract.withheld import withheld
 from kryonix_cache.reference_impl.errors import ContractError
-from tests.access.accounts import ask
+from tests.access.accounts import PLACE, ask
 from tests.access.contracts import OWN, RULE
 from tests.contract.contracts import OWN_TEXT
 
@@ -159,3 +165,61 @@ def test_an_own_key_in_the_database_of_another_family_is_asked_for(
     assert ask(pools[0], "ACL", "SETUSER", login.username, *words) == b"OK"
     wrong = [each for each in reviewed(server, tenant, login).deviations if "allowed" in each.found]
     assert any("wrong database" in each.what for each in wrong)
+
+
+def test_an_account_that_may_not_ask_about_commands_is_told_so(
+    server: ServerProcess, pools: Pools, users: TenantUsers, tenant: str, tmp_path: Path
+) -> None:
+    """A plan that guesses what the server knows would call a correct user deviating."""
+    login = users.admit(tenant)
+    words = ("reset", "on", f">{SECRET}", "~*", "&*", "+@all", "-command")
+    assert ask(pools[0], "ACL", "SETUSER", "poor", *words) == b"OK"
+    with managing(server, username="poor", password=SECRET) as (poor, clients):
+        with pytest.raises(AccessRefusedError, match="refuses COMMAND INFO to this account"):
+            review(OWN, poor, clients, tenant, login)
+        with pytest.raises(AccessRefusedError, match="refuses COMMAND INFO to this account"):
+            consider(poor, tenant, SecretFile(tmp_path / "x", force=False, place=PLACE))
+
+
+def test_an_account_that_may_ask_about_some_commands_only_proves_a_part(
+    server: ServerProcess, pools: Pools, users: TenantUsers, tenant: str
+) -> None:
+    login = users.admit(tenant)
+    words = ("reset", "on", f">{SECRET}", "~*", "&*", "+@all", "-command", "+command|info")
+    assert ask(pools[0], "ACL", "SETUSER", "poor", *words) == b"OK"
+    found = reviewed(server, tenant, login, username="poor", password=SECRET)
+    assert found.verdict == "partly proven"
+    assert any("COMMAND is refused to this account" in gap for gap in found.gaps)
+
+
+@pytest.mark.parametrize(
+    ("rules", "spoils"),
+    [("-@all", False), ("-@all ~*", False), ("-@all +get", True), ("+@all -flushall", True)],
+)
+def test_a_default_user_that_may_do_nothing_spoils_no_proof(
+    server: ServerProcess,
+    pools: Pools,
+    users: TenantUsers,
+    tenant: str,
+    rules: str,
+    *,
+    spoils: bool,
+) -> None:
+    login = users.admit(tenant)
+    words = ("reset", "on", "nopass", *rules.split())
+    assert ask(pools[0], "ACL", "SETUSER", "default", *words) == b"OK"
+    try:
+        found = reviewed(server, tenant, login)
+    finally:
+        assert ask(pools[0], "ACL", "SETUSER", "default", "reset", "off") == b"OK"
+    assert any("RESET away" in each.remedy for each in found.deviations) is spoils
+
+
+def test_no_method_touches_the_default_user(pools: Pools) -> None:
+    bare = replace(OWN, access=replace(RULE, user="{tenant}"))
+    users = TenantUsers(bare, pools)
+    before = users.describe("default")
+    for change in (users.admit, users.rotate, users.suspend, users.revoke, users.user_of):
+        with pytest.raises(AccessInexpressibleError, match="'default'"):
+            change("default")
+    assert users.describe("default") == before
