@@ -225,7 +225,9 @@ def _in_wrong_databases(
         key = _filled(family.pattern, plan.tenant)
         for word in (min(granted), max(granted)) if granted else ():
             call = shapes.call(word, key)
-            for number in sorted(entered - open_in) if call else ():
+            if call is None:
+                continue
+            for number in sorted(entered - open_in):
                 # One of them stands for all others when they are tried as the tenant.
                 owner = f"{_owner(plan.tenant)}, wrong database"
                 yield Probe(number, call, allowed=False, family=_ELSEWHERE, owner=owner)

@@ -181,3 +181,14 @@ def test_a_removal_that_ends_midway_says_that_the_user_is_off(
     state = users.describe(f"tenant-{tenant}")
     assert state is not None
     assert not state.enabled
+
+
+def test_an_acl_file_that_cannot_be_written_is_said_to_leave_the_change(
+    users: TenantUsers, tenant: str
+) -> None:
+    """None of these servers has an ACL file, so each refuses to write it, whoever asks."""
+    users.admit(tenant)
+    with pytest.raises(AccessUnfinishedError, match="the users are changed") as got:
+        users.save()
+    assert "nothing was changed" not in str(got.value)
+    assert "use an account that may manage users" not in str(got.value)
