@@ -18,12 +18,18 @@ from kryonix_cache.fixtures.declared_users import DiscardedTrials
 from kryonix_cache.reference_impl.access import read_dialect
 from kryonix_cache.reference_impl.access.dialect import commands_of
 from kryonix_cache.reference_impl.access.rules import DEFAULT_USER, access_rule
-from kryonix_cache.reference_impl.access.state import Difference, differences
+from kryonix_cache.reference_impl.access.state import (
+    ROTATION,
+    Difference,
+    apply_command,
+    differences,
+)
 from kryonix_cache.reference_impl.access.users import digest_of
 from kryonix_cache.reference_impl.access.verification import (
     CommandShapes,
     ask_the_server,
     for_the_tenant,
+    keyless_probes,
     probes,
     try_as_tenant,
 )
@@ -42,7 +48,9 @@ Verdict = Literal["proven", "deviating", "partly proven"]
 CLIENT_NAME = "kryonix-cache:acl"
 
 _SHOWN = 10
-_RENEW = "renew it with `kryonix-cache acl apply`, and tell the server's maintainers if that is it"
+_RENEW = (
+    "renew the user (`kryonix-cache acl apply`), and tell the server's maintainers if that is it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +94,13 @@ def review(
     if state is not None:
         found += _of_the_login(plan, state, login)
         try:
-            calls = _calls(contract, clients, plan)
+            calls, keyless = _calls(contract, clients, plan)
         except redis.ResponseError as error:
             gaps.append(
                 f"No call could be tried, for COMMAND is refused to this account ({error})."
             )
-            calls = []
-        asked = ask_the_server(clients, plan.user, calls)
+            calls, keyless = [], []
+        asked = ask_the_server(clients, plan.user, [*calls, *keyless])
         gaps += _gaps_of_asking(asked, login)
         found += _wrong(asked, "ACL DRYRUN")
         if login is None:
@@ -115,22 +123,26 @@ def review(
     )
 
 
-def _calls(contract: Contract, clients: Pools, plan: UserPlan) -> list[Probe]:
+def _calls(contract: Contract, clients: Pools, plan: UserPlan) -> tuple[list[Probe], list[Probe]]:
+    """Return the calls on keys, and those without a key that the server has besides them."""
     rule = access_rule(contract)
     dialect = read_dialect(clients[0], rule)
-    shapes = CommandShapes(clients[0], dialect.known(commands_of(rule)))
-    return probes(contract, plan, dialect, shapes)
+    named = dialect.known(commands_of(rule))
+    shapes = CommandShapes(clients[0], named)
+    return probes(contract, plan, dialect, shapes), keyless_probes(clients[0], named)
 
 
 def _gaps_of_asking(asked: Answers, login: Login | None) -> Iterator[str]:
     if asked.tried:
         yield from (f"ACL DRYRUN gave no answer to: {each}." for each in asked.unanswered[:_SHOWN])
+    elif asked.denied:
+        yield "ACL DRYRUN is refused to this account, so nothing was asked."
     elif login is None:
-        yield "This server, or this account, has no ACL DRYRUN, so nothing was asked."
+        yield "This server has no ACL DRYRUN, so nothing was asked."
 
 
 def _of_the_default_user(state: UserState | None) -> Iterator[Difference]:
-    if state is not None and state.enabled and state.open:
+    if state is not None and state.unguarded:
         yield Difference(
             "the user default",
             "on, without a password",
@@ -150,7 +162,7 @@ def _of_the_login(plan: UserPlan, state: UserState, login: Login | None) -> Iter
             f"the password of {plan.user}",
             "not the one that the server has",
             "the one that the server has",
-            f"give the right one, or `kryonix-cache acl apply --tenant {plan.tenant} --rotate`",
+            f"give the right one, or another one: {apply_command(plan.tenant, *ROTATION)}",
         )
 
 

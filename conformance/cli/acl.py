@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +19,7 @@ from kryonix_cache.conformance.access_review import CLIENT_NAME, lost, review
 from kryonix_cache.conformance.cli import user_pages
 from kryonix_cache.conformance.cli.secret_files import (
     SECRET_VARIABLE,
+    Place,
     SecretFile,
     brought,
     fit,
@@ -26,7 +27,12 @@ from kryonix_cache.conformance.cli.secret_files import (
     path_for,
     read_login,
 )
-from kryonix_cache.conformance.cli.target_options import CONTRACT, TARGET_FILE, TARGET_URL
+from kryonix_cache.conformance.cli.target_options import (
+    ALLOW_REPLICA,
+    CONTRACT,
+    TARGET_FILE,
+    TARGET_URL,
+)
 from kryonix_cache.conformance.cli.user_changes import REMEMBERING, Memory, consider, memory_of
 from kryonix_cache.conformance.errors import SecretUnfitError, UsageError
 from kryonix_cache.fixtures.declared_users import DeclaredUsers
@@ -37,6 +43,7 @@ from kryonix_cache.reference_impl.access.rules import DEFAULT_USER, access_rule
 from kryonix_cache.reference_impl.access.state import differences
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import Contract, load_contract
+from kryonix_cache.reference_impl.errors import TargetRefusedError
 from kryonix_cache.reference_impl.reachability import reach
 
 if TYPE_CHECKING:
@@ -46,6 +53,8 @@ DEVIATES = 1
 PARTLY = 10
 """Exit code of a verify that could not prove everything."""
 
+# The server says so before it closes the connection, which is no reply to a command.
+_TOO_MANY = "max number of clients"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 Command = TypeVar("Command", bound=Callable[..., int])
 
@@ -68,6 +77,7 @@ class Server:
     users: TenantUsers
     clients: Pools
     memory: Memory
+    place: Place
 
     def remember(self, *, save: bool) -> str:
         """Return what becomes of a change at a restart; with `save`, after ACL SAVE."""
@@ -79,7 +89,7 @@ class Server:
     def warnings(self) -> Iterator[str]:
         """Yield what makes the rules worthless whatever they say."""
         state = self.users.describe(DEFAULT_USER)
-        if state is not None and state.enabled and state.open:
+        if state is not None and state.unguarded:
             yield (
                 "The default user is on and needs no password: every tenant is one RESET away "
                 "from its rights. Give all else an account, then ACL SETUSER default off."
@@ -106,6 +116,7 @@ def acl() -> None:
     show_default=True,
     help="For people, for redis-cli, for the server's ACL file, or for programs.",
 )
+@ALLOW_REPLICA
 @CONTRACT
 def plan(
     *,
@@ -114,6 +125,7 @@ def plan(
     target_file: Path | None,
     dialect: str | None,
     form: user_pages.Form,
+    allow_replica: bool,
     contract: Path | None,
 ) -> int:
     """Show what the users would be, and how they differ from those on the server."""
@@ -123,7 +135,7 @@ def plan(
             raise UsageError("--dialect plans without a server: leave out --target, or --dialect.")
         pages = [user_pages.Page(plan_user(rules, name, DIALECTS[dialect])) for name in names]
     else:
-        with _server(rules, target, target_file) as server:
+        with _server(rules, target, target_file, replica_allowed=allow_replica) as server:
             pages = [_compared(server.users, name) for name in names]
     click.echo(user_pages.render(pages, form))
     return 0
@@ -136,8 +148,10 @@ def plan(
 @SECRET_FILE
 @click.option("--password-stdin", is_flag=True, help="Take the password from standard input.")
 @click.option("--rotate", is_flag=True, help="Give a user that is there another password.")
+@click.option("--admit", is_flag=True, help="Let in again a user that was switched off.")
 @click.option("--force", is_flag=True, help="Overwrite a secret file.")
 @SAVE
+@ALLOW_REPLICA
 @CONTRACT
 def apply(
     *,
@@ -147,21 +161,27 @@ def apply(
     secret_file: Path | None,
     password_stdin: bool,
     rotate: bool,
+    admit: bool,
     force: bool,
     save: bool,
+    allow_replica: bool,
     contract: Path | None,
 ) -> int:
     """Make or renew the users of tenants.
 
     A new password goes into --secret-file and nowhere else; one of your own comes from standard
     input or from the variable KRYONIX_TENANT_PASSWORD. A user that is as planned is left as it
-    is. Whatever changes a user closes its connections.
+    is, and one that was switched off stays off. Whatever changes a user closes its connections.
     """
     rules, names = _tenants(contract, tenants)
-    secrets = _secrets(names, secret_file, force=force, from_stdin=password_stdin)
-    with _server(rules, target, target_file) as server:
+    secrets = _secrets(names, secret_file, from_stdin=password_stdin)
+    with _server(rules, target, target_file, replica_allowed=allow_replica) as server:
         _refuse_vain_save(server, save=save)
-        changes = [consider(server.users, name, secrets[name], rotate=rotate) for name in names]
+        changes = [
+            consider(server.users, name, secret, rotate=rotate, admit=admit)
+            for name, given in secrets.items()
+            for secret in [_kept(given, server.place, force=force)]
+        ]
         for change in changes:
             click.echo(change.carry_out(server.users))
         # Said once: most of what a server cannot express is the same for every tenant.
@@ -179,6 +199,7 @@ def apply(
 @TARGET_FILE
 @SECRET_FILE
 @click.option("--json", "as_json", is_flag=True, help="Print the result for programs.")
+@ALLOW_REPLICA
 @CONTRACT
 def verify(
     *,
@@ -187,6 +208,7 @@ def verify(
     target_file: Path | None,
     secret_file: Path | None,
     as_json: bool,
+    allow_replica: bool,
     contract: Path | None,
 ) -> int:
     """Prove on the server that the users are as planned and held back.
@@ -197,7 +219,7 @@ def verify(
     """
     rules, names = _tenants(contract, tenants)
     logins = _logins(rules, names, secret_file)
-    with _server(rules, target, target_file) as server:
+    with _server(rules, target, target_file, replica_allowed=allow_replica) as server:
         found = [review(rules, server.users, server.clients, each, logins[each]) for each in names]
     if as_json:
         reviews = [{"verdict": each.verdict, **asdict(each)} for each in found]
@@ -216,6 +238,7 @@ def verify(
 @TARGET_FILE
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @SAVE
+@ALLOW_REPLICA
 @CONTRACT
 def revoke(
     *,
@@ -224,11 +247,12 @@ def revoke(
     target_file: Path | None,
     dry_run: bool,
     save: bool,
+    allow_replica: bool,
     contract: Path | None,
 ) -> int:
     """Remove the users of tenants and close their connections; keys are not touched."""
     rules, names = _tenants(contract, tenants)
-    with _server(rules, target, target_file) as server:
+    with _server(rules, target, target_file, replica_allowed=allow_replica) as server:
         _refuse_vain_save(server, save=save)
         there = {name: server.users.describe(server.users.user_of(name)) for name in names}
         for name in names:
@@ -250,7 +274,9 @@ def _tenants(contract: Path | None, tenants: Sequence[str]) -> tuple[Contract, l
 
 
 @contextmanager
-def _server(contract: Contract, target: str | None, target_file: Path | None) -> Iterator[Server]:
+def _server(
+    contract: Contract, target: str | None, target_file: Path | None, *, replica_allowed: bool
+) -> Iterator[Server]:
     spec = TargetSpec.resolve(target, target_file=target_file)
     if spec.endpoint is None:
         raise UsageError(
@@ -258,11 +284,17 @@ def _server(contract: Contract, target: str | None, target_file: Path | None) ->
             "the suite starts and stops; give --target redis://host:6379."
         )
     policy = DeclaredUsers(contract)
-    facts = reach(spec.endpoint, policy=policy)
+    facts = reach(spec.endpoint, policy=policy, replica_allowed=replica_allowed)
     with Pools(spec.endpoint, policy=policy, name=CLIENT_NAME, sockets=contract.client) as clients:
         try:
-            yield Server(TenantUsers(contract, clients), clients, memory_of(clients[0], facts.info))
+            memory = memory_of(clients[0], facts.info)
+            place = Place(
+                replace(spec.endpoint, username=None).address, facts.info.get("run_id", "")
+            )
+            yield Server(TenantUsers(contract, clients), clients, memory, place)
         except redis.RedisError as error:
+            if _TOO_MANY in str(error):
+                raise TargetRefusedError(spec.endpoint.address, lost(error)) from error
             raise AccessLostError(spec.endpoint.address, lost(error)) from error
 
 
@@ -275,13 +307,14 @@ def _refuse_vain_save(server: Server, *, save: bool) -> None:
 
 
 def _secrets(
-    names: Sequence[str], secret_file: Path | None, *, force: bool, from_stdin: bool
-) -> Mapping[str, SecretFile | str]:
+    names: Sequence[str], secret_file: Path | None, *, from_stdin: bool
+) -> Mapping[str, Path | str]:
+    """Return the file of each tenant's password, or the one password that was brought."""
     if secret_file is not None:
         if from_stdin:
             raise UsageError("--secret-file and --password-stdin exclude each other.")
-        paths = _paths(names, secret_file)
-        return {name: SecretFile(path, force=force) for name, path in paths.items()}
+        _refuse_a_second_password()
+        return _paths(names, secret_file)
     password = _from_stdin() if from_stdin else brought(os.environ)
     if password is None:
         raise UsageError(
@@ -293,6 +326,17 @@ def _secrets(
             "Several tenants must not share one password: give --secret-file with {tenant} in it."
         )
     return {names[0]: password}
+
+
+def _kept(secret: Path | str, place: Place, *, force: bool) -> SecretFile | str:
+    return secret if isinstance(secret, str) else SecretFile(secret, force=force, place=place)
+
+
+def _refuse_a_second_password() -> None:
+    if SECRET_VARIABLE in os.environ:
+        raise UsageError(
+            f"--secret-file and the variable {SECRET_VARIABLE} exclude each other: leave out one."
+        )
 
 
 def _from_stdin() -> str:
@@ -316,6 +360,7 @@ def _logins(
     contract: Contract, names: Sequence[str], secret_file: Path | None
 ) -> Mapping[str, Login | None]:
     if secret_file is not None:
+        _refuse_a_second_password()
         return {name: read_login(path) for name, path in _paths(names, secret_file).items()}
     password = brought(os.environ)
     if password is not None and len(names) > 1:

@@ -8,10 +8,14 @@ file: so whatever ends the command, the password that the server has is in one o
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import json
 import os
+import stat
 import tomllib
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +33,7 @@ _ONLY_OWNER = 0o600
 _OTHERS = 0o077
 _PENDING = ".pending"
 _PLACE = "{tenant}"
+_FOR = "# server = "
 
 
 def path_for(template: Path, tenant: str) -> Path:
@@ -61,8 +66,13 @@ def fit(secret: str, origin: str) -> str:
 def read_login(path: Path) -> Login:
     """Read a secret file; raise SecretFileError for one that is open to others, or is none."""
     try:
-        with path.open("rb") as file:
+        # Without O_NONBLOCK a pipe to which nobody writes would be waited for without end.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise SecretFileError(
+                    path, f"it is not a regular file; give one, or the variable {SECRET_VARIABLE}"
+                )
             table = tomllib.load(file)
     except OSError as error:
         raise SecretFileError(path, error.strerror or "it cannot be read") from None
@@ -77,15 +87,42 @@ def read_login(path: Path) -> Login:
     return Login(username, password)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A server: by its address, and by the name of its run, empty where that is not told."""
+
+    address: str
+    run: str
+
+    def is_elsewhere(self, other: Place) -> bool:
+        """Say whether the other is not this server: neither under another name nor started anew."""
+        return self.address != other.address and (not self.run or self.run != other.run)
+
+    def line(self) -> str:
+        """Return the comment that notes it in a file."""
+        return f"{_FOR}{json.dumps([self.address, self.run])}\n"
+
+    @classmethod
+    def noted_in(cls, path: Path) -> Place | None:
+        """Return what the first line of a file notes, None where that is nothing."""
+        first, _, _ = path.read_text(encoding="utf-8").partition("\n")
+        if not first.startswith(_FOR):
+            return None
+        address, run = json.loads(first.removeprefix(_FOR))
+        return cls(address, run)
+
+
 class SecretFile:
     """The file of one tenant's password: TOML with username and password, mode 0600.
 
     It can be given to other commands as --target-file. While the password has not reached the
-    server it lies in `pending`, which is locked as long as a command works with it.
+    server, which is at `place`, it lies in `pending`, which is locked as long as a command works
+    with it.
     """
 
-    def __init__(self, path: Path, *, force: bool) -> None:
+    def __init__(self, path: Path, *, force: bool, place: Place) -> None:
         self.path = path
+        self._place = place
         self.pending = path.with_name(path.name + _PENDING)
         self._force = force
         self._lock: int | None = None
@@ -94,14 +131,15 @@ class SecretFile:
         """Finish what an interrupted command left; say whether the file was put in place.
 
         `digests` are those of the user on the server: a pending password that is not among them
-        never got there, and is removed.
+        never got there, and is removed. One that may have got to another server stays, and
+        SecretFileError is raised.
         """
         with self._explained():
             try:
                 self._lock = os.open(self.pending, os.O_RDONLY | os.O_NOFOLLOW)
             except FileNotFoundError:
                 return False
-            self._take_lock()
+            self._take_lock(self._lock)
             try:
                 login = read_login(self.pending)
             except SecretFileError:
@@ -110,12 +148,46 @@ class SecretFile:
             if login.username == user and digest_of(login.password) in digests:
                 self.keep()
                 return True
+            if login.username:
+                self._refuse_what_is_for_another_server()
             self.discard()
         return False
 
+    def login_of(self, user: str) -> Login | None:
+        """Return what the file holds if that is a login of the user, else None."""
+        try:
+            login = read_login(self.path)
+        except SecretFileError:
+            return None
+        return login if login.username == user else None
+
+    def refuse_without(self, user: str, digests: Collection[str]) -> None:
+        """Raise SecretFileError unless the file holds the password that the server has."""
+        if not os.path.lexists(self.path):
+            raise SecretFileError(
+                self.path,
+                f"it is missing, and {user} has a password already; give the file that holds it, "
+                "or --rotate for another password",
+            )
+        login = read_login(self.path)
+        if login.username != user or digest_of(login.password) not in digests:
+            raise SecretFileError(
+                self.path,
+                f"it does not hold the password that the server has for {user}; give the file "
+                "that does, or --rotate for another password (and --force to overwrite this file)",
+            )
+
     def refuse_if_taken(self) -> None:
-        """Raise SecretFileError if the file is there, and may not be overwritten."""
-        if not self._force and os.path.lexists(self.path):
+        """Raise SecretFileError if the file cannot be made, or is there and is to stay."""
+        if not self.path.parent.is_dir():
+            raise SecretFileError(self.path, os.strerror(errno.ENOENT))
+        if not os.path.lexists(self.path):
+            return
+        if not stat.S_ISREG(self.path.lstat().st_mode):
+            raise SecretFileError(
+                self.path, "it is not a regular file, which alone is overwritten; give another path"
+            )
+        if not self._force:
             raise SecretFileError(
                 self.path, "it is there already; give another path, or --force to overwrite it"
             )
@@ -125,10 +197,11 @@ class SecretFile:
         self.refuse_if_taken()
         # What is made here has letters, digits, _ and - only, and needs no escape.
         text = f'username = "{login.username}"\npassword = "{login.password}"\n'
+        text = self._place.line() + text
         with self._explained():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             self._lock = os.open(self.pending, flags, _ONLY_OWNER)
-            self._take_lock()
+            self._take_lock(self._lock)
             with os.fdopen(os.dup(self._lock), "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
@@ -169,14 +242,22 @@ class SecretFile:
             self._release()
             raise SecretFileError(self.path, error.strerror or "it cannot be written") from None
 
-    def _take_lock(self) -> None:
+    def _refuse_what_is_for_another_server(self) -> None:
+        noted = Place.noted_in(self.pending)
+        if noted is not None and self._place.is_elsewhere(noted):
+            self._release()
+            raise SecretFileError(
+                self.pending,
+                f"a command for the server at {noted.address} was interrupted, which may have the "
+                "password in it; run that command again first, or remove the file",
+            )
+
+    def _take_lock(self, descriptor: int) -> None:
         """Lock the pending file; raise BlockingIOError where somebody else has or had it."""
-        if self._lock is None:
-            return
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever had the lock before may have given the file another name, or removed it.
         if not self.pending.exists() or not os.path.samestat(
-            os.fstat(self._lock), self.pending.stat()
+            os.fstat(descriptor), self.pending.stat()
         ):
             raise BlockingIOError
 

@@ -5,6 +5,7 @@ from kryonix_cache.reference_impl.access.dialect import DIALECTS, Dialect, read_
 from kryonix_cache.reference_impl.access.rules import (
     Rules,
     UserPlan,
+    Vocabulary,
     is_tenants_user,
     plan_user,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Rules",
     "TenantUsers",
     "UserPlan",
+    "Vocabulary",
     "is_tenants_user",
     "plan_user",
     "read_dialect",

@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from kryonix_cache.reference_impl.access.errors import AccessRefusedError
 from kryonix_cache.reference_impl.connection import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import redis
 
@@ -74,7 +75,8 @@ def features(getuser: Reply) -> frozenset[str]:
 def read_dialect(client: redis.Redis, rule: AccessRule) -> Dialect:
     """Ask the server what its ACL can express, and which of the contract's commands it knows.
 
-    Raises redis.ResponseError where this account may not ask about users.
+    Raises AccessRefusedError where this account may not ask: what the server knows is not guessed,
+    for a plan of the wrong words fits no user.
     """
     words = sorted(commands_of(rule))
     containers = sorted({word.partition("|")[0] for word in words})
@@ -86,16 +88,16 @@ def read_dialect(client: redis.Redis, rule: AccessRule) -> Dialect:
                 (b"COMMAND", b"INFO", *(word.encode() for word in asked)),
             ]
         )
-    if isinstance(user, Exception):
-        raise user
+    for command, reply in (("ACL GETUSER", user), ("COMMAND INFO", info)):
+        if isinstance(reply, Exception):
+            raise AccessRefusedError(command, str(reply))
     found = features(user)
-    # An account that may not ask plans as if the server knew everything.
-    known = dict(zip(asked, info, strict=True)) if isinstance(info, list) else None
+    known = dict(zip(asked, cast("list[Reply]", info), strict=True))
     return Dialect(
         selectors="acl-selectors" in found,
         databases="acl-databases" in found,
-        unknown=frozenset() if known is None else _unknown(words, known),
-        subcommands={} if known is None else dict(_subcommands(known)),
+        unknown=_unknown(words, known),
+        subcommands=dict(_subcommands(known)),
     )
 
 
@@ -106,12 +108,15 @@ def commands_of(rule: AccessRule) -> frozenset[str]:
     return frozenset({*rule.session, *rule.channel, *named})
 
 
+def subcommands_of(entry: Sequence[Reply]) -> list[list[Reply]]:
+    """Return the entries of its subcommands in an entry of COMMAND; none before Redis 7.0."""
+    return cast("list[list[Reply]]", entry[_SUBCOMMANDS]) if len(entry) > _SUBCOMMANDS else []
+
+
 def _subcommands(info: Mapping[str, Reply]) -> Iterator[tuple[str, frozenset[str]]]:
     for word, entry in info.items():
-        if isinstance(entry, list) and len(entry) > _SUBCOMMANDS:
-            parts = cast("list[list[bytes]]", entry[_SUBCOMMANDS])
-            if parts:
-                yield word, frozenset(part[0].decode() for part in parts)
+        if isinstance(entry, list) and (parts := subcommands_of(entry)):
+            yield word, frozenset(cast("bytes", part[0]).decode() for part in parts)
 
 
 def _unknown(words: Iterable[str], info: Mapping[str, Reply]) -> frozenset[str]:

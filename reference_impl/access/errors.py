@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kryonix_cache.reference_impl.errors import KryonixError, TargetLostError
+
+if TYPE_CHECKING:
+    from kryonix_cache.reference_impl.access.users import Login
 
 
 class AccessUndeclaredError(KryonixError):
@@ -27,13 +32,41 @@ class AccessInexpressibleError(KryonixError):
 
 
 class AccessRefusedError(KryonixError):
-    """The server does not carry out what access control needs; `done` says what was done before."""
+    """The server does not carry out what access control needs, and nothing was changed."""
 
-    def __init__(self, command: str, reply: str, *, done: str = "nothing was changed") -> None:
+    def __init__(self, command: str, reply: str) -> None:
         self.command = command
+        self.reply = reply
         super().__init__(
-            f"The server refuses {command} to this account ({reply}), and {done}; "
-            "use an account that may manage users."
+            f"The server refuses {command}{_whom(reply)} ({reply}), and nothing was changed; "
+            f"{_remedy(reply)}."
+        )
+
+
+class AccessUnfinishedError(KryonixError):
+    """The server carried out a part of a change; `done` says which, `login` is a new account.
+
+    The server knows the password of `login` from then on, and nobody else holds it: keep it.
+    """
+
+    def __init__(self, command: str, reply: str, *, done: str, login: Login | None = None) -> None:
+        self.command = command
+        self.reply = reply
+        self.done = done
+        self.login = login
+        super().__init__(
+            f"The server refuses {command}{_whom(reply)} ({reply}), but {done}; {_remedy(reply)}, "
+            "then do the same again."
+        )
+
+
+class OwnAccountError(KryonixError):
+    """The account that manages users would change itself."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(
+            f"The account in use is {user!r}, the user of the tenant itself, and would lose its "
+            "rights midway; nothing was changed; use an account that is no tenant's."
         )
 
 
@@ -42,8 +75,8 @@ class AccessLostError(TargetLostError):
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(
-            f"The server at {address} was lost ({reason}): run the command again, "
-            "it finds out what was done and does the rest."
+            f"The server at {address} was lost ({reason}): run the command again, it finds out "
+            "what was done, and does the rest or says that the password you brought is there."
         )
 
 
@@ -65,3 +98,21 @@ class UserPresentError(KryonixError):
             f"The server has a user {user!r} already, which another tenant may be using: "
             "revoke that one first, or choose another name."
         )
+
+
+def _whom(reply: str) -> str:
+    return " to this account" if _lacks_a_right(reply) else ""
+
+
+def _remedy(reply: str) -> str:
+    if _lacks_a_right(reply):
+        return "use an account that may manage users"
+    if reply.startswith("BUSY"):
+        return "wait until its script has ended, or end it (SCRIPT KILL)"
+    if reply.lower().startswith(("unknown command", "unknown subcommand")):
+        return "users are for a server that has this command"
+    return "remove the cause that the server names"
+
+
+def _lacks_a_right(reply: str) -> bool:
+    return reply.startswith("NOPERM") or "no permissions" in reply

@@ -14,12 +14,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kryonix_cache.reference_impl.access.dialect import commands_of
 from kryonix_cache.reference_impl.access.errors import (
     AccessInexpressibleError,
     AccessUndeclaredError,
 )
 from kryonix_cache.reference_impl.access.patterns import Reach, reach_of
-from kryonix_cache.reference_impl.contract.keys import glob_of
+from kryonix_cache.reference_impl.contract.keys import TENANT, glob_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,6 +35,8 @@ DEFAULT_USER = "default"
 """Every server has it, and every connection is it until it has authenticated."""
 
 _BREAKS_A_RULE = re.compile(r"[\s()\x00-\x1f\x7f]")
+_DATABASES = re.compile(r"db=[0-9]+(?:,[0-9]+)*")
+_PERMISSIONS = {"none": (), "read": ("%R~",), "write": ("~",)}
 _RANK = {"none": 0, "read": 1, "write": 2}
 
 
@@ -95,10 +98,7 @@ def plan_user(contract: Contract, tenant: str, dialect: Dialect) -> UserPlan:
 
     """
     rule, checked = access_rule(contract), contract.tenant.parse(tenant)
-    user = rule.user_of(checked)
-    if user == DEFAULT_USER:
-        raise AccessInexpressibleError("user", user, "every connection starts as that user")
-    _refuse_unfit("user", user)
+    user = user_of(contract, checked)
     families, limits = _usable(contract, checked, dialect)
     channels, closed = _own_channels(contract, checked)
     root = Rules(
@@ -128,10 +128,51 @@ def access_rule(contract: Contract) -> AccessRule:
     return contract.access
 
 
+def user_of(contract: Contract, tenant: TenantId) -> str:
+    """Return the name of the tenant's user; raise AccessInexpressibleError if it can be none."""
+    user = access_rule(contract).user_of(tenant)
+    if user == DEFAULT_USER:
+        raise AccessInexpressibleError("user", user, "every connection starts as that user")
+    _refuse_unfit("user", user)
+    return user
+
+
 def is_tenants_user(contract: Contract, user: str) -> bool:
     """Say whether a user is one that a tenant of the contract can have; the default user is not."""
     tenant = access_rule(contract).tenant_of(user)
     return user != DEFAULT_USER and tenant is not None and contract.tenant.is_valid(tenant)
+
+
+class Vocabulary:
+    """The words that a plan of one tenant can hold, on whatever server."""
+
+    def __init__(self, contract: Contract, user: str) -> None:
+        """Raise InvalidTenantIdError for a user that is no tenant's."""
+        rule = access_rule(contract)
+        tenant = contract.tenant.parse(rule.tenant_of(user) or "")
+        self._commands = commands_of(rule)
+        self._places = {
+            f"{permission}{glob_of(family.pattern, tenant)}"
+            for family in contract.tenant_families
+            for permission in _PERMISSIONS[family.access]
+        }
+        self._places |= {
+            f"&{glob_of(channel.pattern, tenant)}"
+            for channel in contract.channels
+            if TENANT in channel.parts
+        }
+
+    def holds(self, word: str) -> bool:
+        """Say whether a plan can hold the word, which may be a selector in its brackets."""
+        if word.startswith("(") and word.endswith(")"):
+            return all(self._holds_rule(each) for each in word[1:-1].split(" "))
+        return word in {"resetchannels", "resetdbs"} or self._holds_rule(word)
+
+    def _holds_rule(self, word: str) -> bool:
+        if word.startswith("+"):
+            # A plan names subcommands where the contract names the command: `+select|1`.
+            return bool({word[1:], word[1:].partition("|")[0]} & self._commands)
+        return word == "-@all" or word in self._places or bool(_DATABASES.fullmatch(word))
 
 
 def allowed(rule: AccessRule, family: Family, dialect: Dialect) -> frozenset[str]:
@@ -187,7 +228,7 @@ def _reached(contract: Contract, family: Family, tenant: TenantId, dialect: Dial
 def _own_channels(contract: Contract, tenant: TenantId) -> tuple[list[Channel], list[str]]:
     own, limits = [], []
     for channel in contract.channels:
-        if "tenant" not in channel.parts:
+        if TENANT not in channel.parts:
             continue
         pattern = glob_of(channel.pattern, tenant)
         _refuse_unfit("channel pattern", pattern)

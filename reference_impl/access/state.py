@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from kryonix_cache.reference_impl.access.dialect import DATABASES_FIELD, SELECTORS_FIELD
 from kryonix_cache.reference_impl.access.rules import Rules
 from kryonix_cache.reference_impl.connection import bulk
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.connection import Reply
 
 EVERYTHING = "@all"
+ROTATION = ("--rotate", "--force")
+"""Options that give a user another password, in place of the one in its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,12 @@ class UserState:
     digests: tuple[str, ...]
     root: Rules
     selectors: frozenset[Rules]
+
+    @property
+    def unguarded(self) -> bool:
+        """Say whether anybody may come in as this user, and do anything at all then."""
+        rules = (self.root, *self.selectors)
+        return self.enabled and self.open and any(each.commands for each in rules)
 
     def keeps(self, plan: UserPlan) -> bool:
         """Say whether the rules are those of the plan; state and passwords are not looked at."""
@@ -57,7 +66,9 @@ def read_state(client: redis.Redis, getuser: Reply) -> UserState | None:
     if not isinstance(getuser, list):
         return None
     fields = _fields(getuser)
-    brackets = [_fields(each) for each in cast("list[Reply]", fields.get("selectors", []))]
+    brackets = [
+        _fields(each) for each in cast("list[Reply]", fields.get(SELECTORS_FIELD.decode(), []))
+    ]
     categories = _categories(client, [fields, *brackets])
     flags = _texts(fields["flags"])
     return UserState(
@@ -71,10 +82,10 @@ def read_state(client: redis.Redis, getuser: Reply) -> UserState | None:
 
 def differences(plan: UserPlan, state: UserState | None) -> list[Difference]:
     """Return how the user on the server is not as planned."""
-    renew = f"`kryonix-cache acl apply --tenant {plan.tenant}`"
+    renew = apply_command(plan.tenant)
     if state is None:
         return [Difference("user", "none", plan.user, f"make it: {renew}")]
-    found = list(_of_the_account(plan, state, renew))
+    found = list(_of_the_account(plan, state))
     found += _of_rules("its rules", state.root, plan.root, renew)
     mine, theirs = _by_place(plan.selectors), _by_place(state.selectors)
     for place in sorted(mine.keys() | theirs.keys()):
@@ -92,15 +103,24 @@ def differences(plan: UserPlan, state: UserState | None) -> list[Difference]:
     return found
 
 
-def _of_the_account(plan: UserPlan, state: UserState, renew: str) -> Iterator[Difference]:
+def apply_command(tenant: str, *more: str) -> str:
+    """Return the command that makes or renews a tenant's user, to be run by hand."""
+    words = ["kryonix-cache acl apply --tenant", tenant, "--secret-file FILE", *more]
+    return f"`{' '.join(words)}`"
+
+
+def _of_the_account(plan: UserPlan, state: UserState) -> Iterator[Difference]:
     what = f"the user {plan.user}"
+    rotate = f"give it one: {apply_command(plan.tenant, *ROTATION)}"
     if not state.enabled:
-        yield Difference(what, "off", "on", f"admit it again: {renew}")
+        yield Difference(
+            what, "off", "on", f"let it in again: {apply_command(plan.tenant, '--admit')}"
+        )
     if state.open:
-        yield Difference(what, "needs no password", "one password", f"{renew} --rotate")
+        yield Difference(what, "needs no password", "one password", rotate)
     elif len(state.digests) != 1:
         count = f"{len(state.digests)} passwords"
-        yield Difference(what, count, "one password", f"{renew} --rotate")
+        yield Difference(what, count, "one password", rotate)
 
 
 def _of_rules(what: str, found: Rules, wanted: Rules, renew: str) -> Iterator[Difference]:
@@ -157,7 +177,7 @@ def _rules(fields: Mapping[str, Reply], categories: Mapping[str, frozenset[str]]
     if isinstance(fields["keys"], list):
         # Redis 6.2 gives patterns without the mark that says what they are.
         keys = [f"~{each}" for each in keys]
-    databases = fields.get("databases")
+    databases = fields.get(DATABASES_FIELD.decode())
     return Rules(
         commands=_expanded(_texts(fields["commands"]), categories),
         keys=frozenset(keys),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -13,15 +14,17 @@ import redis
 from kryonix_cache.reference_impl.access.dialect import read_dialect
 from kryonix_cache.reference_impl.access.errors import (
     AccessRefusedError,
+    AccessUnfinishedError,
+    OwnAccountError,
     UserMissingError,
     UserPresentError,
 )
-from kryonix_cache.reference_impl.access.rules import access_rule, plan_user
+from kryonix_cache.reference_impl.access.rules import access_rule, plan_user, user_of
 from kryonix_cache.reference_impl.access.state import read_state
 from kryonix_cache.reference_impl.connection import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from kryonix_cache.reference_impl.access.rules import UserPlan
     from kryonix_cache.reference_impl.access.state import UserState
@@ -53,9 +56,19 @@ def digest_of(password: str) -> str:
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def setuser_words(plan: UserPlan, digests: Sequence[str]) -> list[str]:
+def setuser_words(plan: UserPlan, digests: Sequence[str], *, enabled: bool = True) -> list[str]:
     """Return what follows the name in ACL SETUSER; `digests` are the SHA-256 of its passwords."""
-    return ["reset", "on", *(f"#{each}" for each in digests), *plan.words()]
+    return ["reset", "on" if enabled else "off", *(f"#{each}" for each in digests), *plan.words()]
+
+
+@contextmanager
+def _holding(login: Login) -> Iterator[None]:
+    """Give the login to an error that comes after the server has learnt its password."""
+    try:
+        yield
+    except AccessUnfinishedError as error:
+        error.login = login
+        raise
 
 
 class TenantUsers:
@@ -64,8 +77,10 @@ class TenantUsers:
     A user may do what `plan_user` derives from the contract. Taking access away also closes the
     user's connections: a server goes on serving one that was open before.
 
-    Every method raises InvalidTenantIdError before anything is sent, and AccessRefusedError
-    where the server refuses this account.
+    Every method raises InvalidTenantIdError before anything is sent, AccessRefusedError where
+    the server refuses this account and nothing was changed, and OwnAccountError where this
+    account is the user itself. AccessUnfinishedError says that the user was changed and the rest
+    was refused: where a password was made, it is in the error's `login`.
     """
 
     def __init__(self, contract: Contract, clients: Clients) -> None:
@@ -78,7 +93,8 @@ class TenantUsers:
         """Make the tenant's user, or make it anew with another password."""
         plan = self.plan(tenant)
         login = Login(plan.user, new_secret())
-        self.write(plan, [digest_of(login.password)])
+        with _holding(login):
+            self.write(plan, [digest_of(login.password)])
         return login
 
     def rotate(self, tenant: str) -> Login:
@@ -88,7 +104,8 @@ class TenantUsers:
         """
         user = self._present(tenant)
         login = Login(user, new_secret())
-        self._change(user, "resetpass", f"#{digest_of(login.password)}")
+        with _holding(login):
+            self._change(user, "resetpass", f"#{digest_of(login.password)}")
         return login
 
     def suspend(self, tenant: str) -> None:
@@ -106,8 +123,20 @@ class TenantUsers:
             return self.admit(tenant)
         if self.describe(successor) is not None:
             raise UserPresentError(successor)
+        self.refuse_itself(user)
         login = self.admit(new)
-        self.revoke(tenant)
+        try:
+            self.revoke(tenant)
+        except AccessRefusedError as error:
+            done = f"the user {successor} was made and {user} is there as well"
+            raise AccessUnfinishedError(
+                error.command, error.reply, done=done, login=login
+            ) from error
+        except AccessUnfinishedError as error:
+            done = f"the user {successor} was made and {error.done}"
+            raise AccessUnfinishedError(
+                error.command, error.reply, done=done, login=login
+            ) from error
         return login
 
     def revoke(self, tenant: str) -> int:
@@ -117,28 +146,28 @@ class TenantUsers:
             return 0
         # Off first: a client that connects again at once finds the door shut.
         closed = self._change(user, "off")
-        self._send(b"DELUSER", user)
+        try:
+            self._send(b"DELUSER", user)
+        except AccessRefusedError as error:
+            done = f"the user {user} was switched off and its connections are closed"
+            raise AccessUnfinishedError(error.command, error.reply, done=done) from None
         return closed
 
     def user_of(self, tenant: str) -> str:
         """Return the name of the tenant's user."""
-        return self._rule.user_of(self._contract.tenant.parse(tenant))
+        return user_of(self._contract, self._contract.tenant.parse(tenant))
 
     def plan(self, tenant: str) -> UserPlan:
         """Return what the tenant's user shall be on this server."""
         self._contract.tenant.check(tenant)
-        try:
-            dialect = read_dialect(self._client, self._rule)
-        except redis.ResponseError as error:
-            raise AccessRefusedError("ACL GETUSER", str(error)) from None
-        return plan_user(self._contract, tenant, dialect)
+        return plan_user(self._contract, tenant, read_dialect(self._client, self._rule))
 
-    def write(self, plan: UserPlan, digests: Sequence[str]) -> int:
+    def write(self, plan: UserPlan, digests: Sequence[str], *, enabled: bool = True) -> int:
         """Make the user as planned, in one step, and close its connections; return how many.
 
         `digests` are the SHA-256 of its passwords.
         """
-        return self._change(plan.user, *setuser_words(plan, digests))
+        return self._change(plan.user, *setuser_words(plan, digests, enabled=enabled))
 
     def describe(self, user: str) -> UserState | None:
         """Return what the user is on the server, None where there is no such user."""
@@ -149,16 +178,35 @@ class TenantUsers:
             raise AccessRefusedError("ACL CAT", str(error)) from None
 
     def save(self) -> None:
-        """Let the server write its users into its ACL file; raise AccessRefusedError."""
-        self._send(b"SAVE")
+        """Let the server write its users, which were changed before, into its ACL file."""
+        try:
+            self._send(b"SAVE")
+        except AccessRefusedError as error:
+            done = "the users are changed, until a restart undoes it"
+            raise AccessUnfinishedError(error.command, error.reply, done=done) from None
+
+    def refuse_itself(self, user: str) -> None:
+        """Raise OwnAccountError if the user is the account that sends these commands."""
+        try:
+            account = self._send(b"WHOAMI")
+        except AccessRefusedError:
+            # The right to change users does not imply that to ask who one is.
+            return
+        if account == user.encode():
+            raise OwnAccountError(user)
 
     def _change(self, user: str, *words: str) -> int:
         """Change the user in one step and close its connections; return how many those were."""
+        self.refuse_itself(user)
         # Closed before as well: an account that may not close them finds out before it changes
         # anything.
         closed = self._close_connections(user)
         self._send(b"SETUSER", user, *words)
-        return closed + self._close_connections(user)
+        try:
+            return closed + self._close_connections(user)
+        except AccessRefusedError as error:
+            done = f"the user {user} was changed, and connections of it may be open"
+            raise AccessUnfinishedError(error.command, error.reply, done=done) from None
 
     def _close_connections(self, user: str) -> int:
         with bulk(self._client) as connection:

@@ -12,14 +12,16 @@ that some families have one key for each tenant; no value is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import redis
 
+from kryonix_cache.reference_impl.access.dialect import subcommands_of
+from kryonix_cache.reference_impl.access.patterns import reach_of
 from kryonix_cache.reference_impl.access.rules import access_rule, allowed
 from kryonix_cache.reference_impl.connection import bulk
-from kryonix_cache.reference_impl.contract.keys import TENANT, part_names
+from kryonix_cache.reference_impl.contract.keys import TENANT, glob_of, part_names
 from kryonix_cache.reference_impl.contract.model import SEPARATOR
 
 if TYPE_CHECKING:
@@ -44,8 +46,13 @@ KEYLESS: tuple[tuple[bytes, ...], ...] = (
     (b"ACL", b"LIST"),
     (b"EVAL", b"return 1", b"0"),
 )
-"""Calls that tell of, or reach, every tenant, whatever key they name."""
+"""Calls that tell of, or reach, every tenant: those that are also tried as the tenant."""
 
+EVERY_TENANT = "every tenant"
+# The word that stands for all others in a call without a key: as a number of keys it means none.
+_ELSEWHERE = "every family elsewhere"
+_NO_KEY = b"0"
+_NEEDS_NO_ACCOUNT = b"no_auth"
 _STRIDE = 7
 _LOOKS_ALIKE = ("{0}2", "{0}-b", "{0}_b", "b-{0}")
 _DIRECT = frozenset({b"EXISTS", b"WATCH"})
@@ -55,7 +62,10 @@ _FRAMES = frozenset({"unwatch", "multi", "exec", "discard"})
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One call, where it is made, and whether the server has to allow it."""
+    """One call, where it is made, and whether the server has to allow it.
+
+    `family` names what it is about: calls of one family stand for each other.
+    """
 
     database: int
     call: tuple[bytes, ...]
@@ -72,12 +82,14 @@ class Probe:
 class Answers:
     """What came of some probes: how many were answered, and those answered wrongly.
 
-    `unanswered` are those to which the server gave neither a permission nor a refusal.
+    `unanswered` are those to which the server gave neither a permission nor a refusal. `denied`
+    says that this account may not ask at all.
     """
 
     tried: int
     wrong: tuple[Probe, ...]
     unanswered: tuple[Probe, ...]
+    denied: bool = False
 
 
 class CommandShapes:
@@ -137,14 +149,88 @@ def probes(
         )
         for tenant in tenants:
             for word in sorted(words):
-                call = shapes.call(word, _key(family, tenant))
+                call = shapes.call(word, _filled(family.pattern, tenant))
                 if call is not None:
                     may = tenant == plan.tenant and word in granted
                     found += _placed(family, call, allowed=may, whose=tenant)
     home = min(contract.family(name).databases[0] for name in plan.families) if own else 0
+    found += _on_channels(contract, plan, home)
+    if dialect.databases:
+        found += _in_wrong_databases(contract, plan, own, shapes)
     return found + [
-        Probe(home, call, allowed=False, family="", owner="every tenant") for call in KEYLESS
+        Probe(home, call, allowed=False, family="", owner=EVERY_TENANT) for call in KEYLESS
     ]
+
+
+def keyless_probes(client: redis.Redis, granted: frozenset[str]) -> list[Probe]:
+    """Return a call of each command of the server that needs no key and is not `granted`.
+
+    They are for ACL DRYRUN, which runs none. Raises redis.ResponseError where this account may
+    not ask for all commands.
+    """
+    with bulk(client) as connection:
+        (reply,) = connection.exchange([(b"COMMAND",)])
+    if isinstance(reply, redis.ResponseError):
+        raise reply
+    calls = [
+        _call_without_key(entry)
+        for command in cast("list[list[Reply]]", reply)
+        for entry in subcommands_of(command) or [command]
+        if cast("bytes", entry[0]).decode() not in granted
+    ]
+    return [Probe(0, call, allowed=False, family="", owner=EVERY_TENANT) for call in calls if call]
+
+
+def _call_without_key(entry: Sequence[Reply]) -> tuple[bytes, ...] | None:
+    name, arity, flags, first_key = entry[:4]
+    # What needs no account at all (AUTH, HELLO, QUIT, RESET) no rule can refuse.
+    if first_key or _NEEDS_NO_ACCOUNT in cast("list[bytes]", flags):
+        return None
+    words = cast("bytes", name).upper().split(b"|")
+    return (*words, *([_NO_KEY] * (abs(cast("int", arity)) - len(words))))
+
+
+def _on_channels(contract: Contract, plan: UserPlan, home: int) -> Iterator[Probe]:
+    """Yield calls on channels of the tenant, of others and of nobody."""
+    for channel in contract.channels:
+        tenants: Sequence[TenantId | None] = [None]
+        if TENANT in channel.parts:
+            tenants = [plan.tenant, *look_alikes(contract, plan.tenant)]
+        for tenant in tenants:
+            own = tenant == plan.tenant and glob_of(channel.pattern, tenant) in plan.root.channels
+            name = _filled(channel.pattern, tenant)
+            for call in ((b"PUBLISH", name, b"1"), (b"SUBSCRIBE", name)):
+                may = own and call[0].decode().lower() in plan.root.commands
+                yield Probe(home, call, may, f"channel {channel.name}", _owner(tenant))
+
+
+def _in_wrong_databases(
+    contract: Contract,
+    plan: UserPlan,
+    own: Mapping[str, frozenset[str]],
+    shapes: CommandShapes,
+) -> Iterator[Probe]:
+    """Yield, for each family, calls on the tenant's key where only other families belong."""
+    families = [contract.family(name) for name in own]
+    entered = {number for family in families for number in family.databases}
+    for family in families:
+        granted = own[family.name]
+        # Another family may have names like these in its own database.
+        open_in = {
+            number
+            for other in families
+            if reach_of(other.pattern, family.pattern, plan.tenant, contract.parts)
+            for number in other.databases
+        }
+        key = _filled(family.pattern, plan.tenant)
+        for word in (min(granted), max(granted)) if granted else ():
+            call = shapes.call(word, key)
+            if call is None:
+                continue
+            for number in sorted(entered - open_in):
+                # One of them stands for all others when they are tried as the tenant.
+                owner = f"{_owner(plan.tenant)}, wrong database"
+                yield Probe(number, call, allowed=False, family=_ELSEWHERE, owner=owner)
 
 
 def _placed(
@@ -158,10 +244,10 @@ def _owner(tenant: TenantId | None) -> str:
     return f"tenant {tenant}" if tenant else "no tenant"
 
 
-def _key(family: Family, tenant: TenantId | None) -> bytes:
+def _filled(pattern: str, tenant: TenantId | None) -> bytes:
     return SEPARATOR.join(
         segment if not named else str(tenant) if named == (TENANT,) else MADE_UP
-        for segment in family.pattern.split(SEPARATOR)
+        for segment in pattern.split(SEPARATOR)
         for named in [part_names(segment)]
     ).encode()
 
@@ -172,7 +258,8 @@ def ask_the_server(clients: Clients, user: str, asked: Sequence[Probe]) -> Answe
     for database, some in _by_database(asked).items():
         commands = [(b"ACL", b"DRYRUN", user.encode(), *probe.call) for probe in some]
         replies |= dict(zip(some, _exchange(clients, database, commands), strict=True))
-    return _judged(asked, {probe: _dry(reply) for probe, reply in replies.items()})
+    answers = _judged(asked, {probe: _dry(reply) for probe, reply in replies.items()})
+    return replace(answers, denied=any(_refused(reply) for reply in replies.values()))
 
 
 def for_the_tenant(asked: Sequence[Probe], tenant: TenantId) -> list[Probe]:
@@ -243,9 +330,14 @@ def _dry(reply: Reply) -> bool | None:
     return False if isinstance(reply, bytes) and b"no permissions" in reply else None
 
 
+def _refused(reply: Reply) -> bool:
+    return isinstance(reply, redis.ResponseError) and str(reply).startswith("NOPERM")
+
+
 def _permitted(reply: Reply) -> bool | None:
     if isinstance(reply, redis.ResponseError):
-        return False if str(reply).startswith("NOPERM") else None
+        # A replica looks at permissions first, and refuses only then what would write.
+        return False if _refused(reply) else str(reply).startswith("READONLY") or None
     # A count from EXISTS, OK from WATCH.
     return True if reply in {b"QUEUED", b"OK", 0, 1} else None
 

@@ -23,6 +23,7 @@ from kryonix_cache.reference_impl.contract.keys import (
     segments_are_well_formed,
 )
 from kryonix_cache.reference_impl.contract.model import SEPARATOR
+from kryonix_cache.reference_impl.contract.withheld import withheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -177,6 +178,17 @@ def _access(data: Mapping[str, Any]) -> Iterator[Rule]:
             yield ["family", name, "access"], "no key of the family belongs to a tenant"
     if "access" in data and data["access"]["user"].count("{") != 1:
         yield ["access", "user"], "the tenant stands in it once"
+    for path, words in _granted(data.get("access", {})):
+        for word in withheld(words):
+            yield path, f"no tenant may have {word}, which reaches beyond its own keys"
+
+
+def _granted(access: Mapping[str, Any]) -> Iterator[tuple[list[str | int], list[str]]]:
+    for name in ("session", "channel"):
+        yield ["access", name], access.get(name, [])
+    for kind, sets in access.get("commands", {}).items():
+        for name in ("read", "write"):
+            yield ["access", "commands", kind, name], sets[name]
 
 
 def _meetings(data: Mapping[str, Any]) -> Iterator[Rule]:

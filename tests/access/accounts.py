@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from kryonix_cache.conformance.cli.secret_files import Place
 from kryonix_cache.reference_impl.connection import Pools, bulk
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.access import Login
     from kryonix_cache.reference_impl.bulk import Reply
     from kryonix_cache.reference_impl.endpoint import Endpoint
+
+PLACE = Place("redis://127.0.0.1:6379", "first-run")
+"""A server that a secret file may be for."""
 
 
 @contextmanager

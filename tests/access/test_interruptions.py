@@ -19,7 +19,7 @@ from kryonix_cache.reference_impl.access import Login, TenantUsers
 from kryonix_cache.reference_impl.access.users import digest_of, new_secret
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import default_contract
-from tests.access.accounts import may_enter
+from tests.access.accounts import PLACE, may_enter
 from tests.conformance.runs import command, command_line, surroundings
 from tests.conformance.servers import url_of
 
@@ -68,7 +68,7 @@ def start(endpoint: Endpoint, file: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def write(file: Path, login: Login) -> None:
-    made = SecretFile(file, force=False)
+    made = SecretFile(file, force=False, place=PLACE)
     made.prepare(login)
     made.keep()
 
@@ -161,7 +161,9 @@ def test_a_server_that_is_lost_midway_is_said_in_one_sentence(
 
 def test_a_file_that_another_command_is_writing_is_left_to_it(tmp_path: Path) -> None:
     """Otherwise the second would remove the password that the first is about to send."""
-    first, second = (SecretFile(tmp_path / "secret.toml", force=False) for _ in range(2))
+    first, second = (
+        SecretFile(tmp_path / "secret.toml", force=False, place=PLACE) for _ in range(2)
+    )
     login = Login(USER, new_secret())
     first.prepare(login)
     with pytest.raises(SecretFileError, match="another command is writing it"):
@@ -204,7 +206,7 @@ def test_what_stands_in_the_way_is_not_followed(tmp_path: Path, existing: str) -
         pending.symlink_to(elsewhere)
     else:
         pending.mkdir()
-    file = SecretFile(tmp_path / "secret.toml", force=True)
+    file = SecretFile(tmp_path / "secret.toml", force=True, place=PLACE)
     with pytest.raises(SecretFileError):
         file.recover(USER, ())
     with pytest.raises(SecretFileError):

@@ -9,7 +9,8 @@ import pytest
 
 from kryonix_cache.fixtures.declared_users import DeclaredUsers, DiscardedTrials
 from kryonix_cache.fixtures.errors import PowerRefusedError
-from kryonix_cache.reference_impl.access import TenantUsers
+from kryonix_cache.reference_impl.access import DIALECTS, TenantUsers, plan_user
+from kryonix_cache.reference_impl.access.users import setuser_words
 from kryonix_cache.reference_impl.connection import Pools, lease
 from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.errors import ForbiddenCommandError
@@ -70,6 +71,19 @@ def test_managing_users_needs_nothing_more(pools: Pools) -> None:
         "ACL SETUSER tenant-acme +@all",
         "ACL SETUSER tenant-acme ~*",
         "ACL SETUSER tenant-acme allkeys",
+        "ACL SETUSER tenant-acme &*",
+        "ACL SETUSER tenant-acme allchannels",
+        "ACL SETUSER tenant-acme %RW~*",
+        "ACL SETUSER tenant-acme +@dangerous",
+        "ACL SETUSER tenant-acme +scan",
+        "ACL SETUSER tenant-acme -get",
+        "ACL SETUSER tenant-acme alldbs",
+        "ACL SETUSER tenant-acme ~tenant:acme2:api:*:*",
+        "ACL SETUSER tenant-acme #abcd",
+        "CONFIG GET *",
+        "CONFIG GET requirepass",
+        "CONFIG GET aclfile requirepass",
+        "CONFIG GET",
         "ACL DELUSER default",
         "ACL DELUSER tenant-acme admin",
         "ACL DELUSER",
@@ -98,6 +112,25 @@ def test_everything_else_is_refused_before_it_is_sent(
     with pytest.raises(PowerRefusedError, match="power acl"):
         pools[0].execute_command(*command.split())
     assert processed(server) == before + 1
+
+
+@pytest.mark.parametrize(
+    "selector", ["(~* +@all)", "(~tenant:acme:api:*:* +@all)", "(%W~* +get)", "()", "(reset)",
+                 "(~tenant:acme:api:*:* nopass)", "(on)"]
+)  # fmt: skip
+def test_a_selector_that_no_plan_holds_is_refused(pools: Pools, selector: str) -> None:
+    with pytest.raises(PowerRefusedError, match="no plan for this tenant"):
+        pools[0].execute_command("ACL", "SETUSER", "tenant-acme", selector)
+
+
+@pytest.mark.parametrize("dialect", list(DIALECTS))
+def test_every_word_of_a_plan_can_be_said(dialect: str) -> None:
+    plan = plan_user(CONTRACT, "acme", DIALECTS[dialect])
+    policy = DeclaredUsers(CONTRACT)
+    words = [word.encode() for word in setuser_words(plan, ["ab" * 32])]
+    policy.check([b"ACL", b"SETUSER", b"tenant-acme", *words], 0)
+    with pytest.raises(PowerRefusedError):
+        policy.check([b"ACL", b"SETUSER", b"tenant-acme2", *words], 0)
 
 
 def test_what_the_whole_project_never_sends_is_not_sent_either(pools: Pools) -> None:
