@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +16,7 @@ from kryonix_cache.conformance.outcomes import NotApplicable
 from kryonix_cache.conformance.recording import EVIDENCE, SESSION, Recorder
 from kryonix_cache.conformance.run import plan_run
 from kryonix_cache.conformance.session import RunSession
+from kryonix_cache.conformance.stopping import Stopping
 from kryonix_cache.fixtures.powers import Power, PowerGuard
 from kryonix_cache.reference_impl.errors import KryonixError
 
@@ -43,14 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
     except KryonixError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = session
-    signal.signal(signal.SIGTERM, _interrupt)
-    config.pluginmanager.register(Recorder(session), "kryonix-recorder")
-
-
-def _interrupt(*_: object) -> NoReturn:
-    """End the run as a Ctrl-C does, which cleans up; the same signal again changes nothing."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    stopping = Stopping()
+    config.pluginmanager.register(stopping, "kryonix-stopping")
+    stopping.heed()
+    config.pluginmanager.register(Recorder(session, stopping), "kryonix-recorder")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

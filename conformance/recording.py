@@ -25,6 +25,7 @@ from kryonix_cache.reports.lines import Check, Outcome
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from kryonix_cache.conformance.stopping import Stopping
     from kryonix_cache.fixtures.journal import Mark
 
 EVIDENCE = pytest.StashKey[Evidence]()
@@ -68,15 +69,16 @@ def requirements_of(item: pytest.Item) -> tuple[str, ...]:
 class Recorder:
     """The pytest plugin that writes the run record; registered for conformance runs only."""
 
-    def __init__(self, session: RunSession) -> None:
+    def __init__(self, session: RunSession, stopping: Stopping) -> None:
         self._session = session
+        self._stopping = stopping
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Open the target and write the header; whatever is wrong ends the run with exit 4."""
         try:
             self._session.open()
         except (KryonixError, ReportError) as error:
-            self._session.close()
+            self._close()
             if error.exit_code == pytest.ExitCode.USAGE_ERROR:
                 raise pytest.UsageError(self._session.redactor.text(str(error))) from None
             pytest.exit(self._session.redactor.text(str(error)), returncode=error.exit_code)
@@ -158,5 +160,11 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 (it would end the process with 1, non-conformant)
             sentence = f"The suite has a fault of its own, {type(error).__name__}: {error}"
             pytest.exit(self._session.redactor.text(sentence), pytest.ExitCode.INTERNAL_ERROR)
+        except KeyboardInterrupt:
+            pytest.exit("interrupted, so there is no verdict", pytest.ExitCode.INTERRUPTED)
         finally:
+            self._close()
+
+    def _close(self) -> None:
+        with self._stopping.held_back():
             self._session.close()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+import signal
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -30,6 +31,9 @@ DEFAULT_PROFILE = "ci"
 RUNS = Path("reports") / "runs"
 COUNTEREXAMPLE = "counterexample-"
 """What the file begins with that shows a breach as a program; the requirement's id follows."""
+
+STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
+"""The signals that end a run: a Ctrl-C, and what build systems cancel a job with."""
 
 Depth = Literal["default", "nightly"]
 """How much generated data a run plays: for a gate, or for a whole night."""

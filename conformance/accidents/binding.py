@@ -20,6 +20,7 @@ from kryonix_cache.conformance.accidents.cells import (
     session_cells,
     websocket_cells,
 )
+from kryonix_cache.conformance.accidents.jobs import Jobs
 from kryonix_cache.reference_impl.tenant import families, serves
 
 if TYPE_CHECKING:
@@ -41,10 +42,15 @@ _CUT_SECONDS = 0.04
 
 @dataclass
 class Worker:
-    """One thread: the cells that only it writes, and a queue for each tenant that it fills."""
+    """One thread: the cells that only it writes, and a queue for each tenant that it fills.
+
+    All workers call on the same handles, one for each tenant and capability. `jobs` are those of
+    the queues that they all push to and pop from.
+    """
 
     caller: Caller
     queues: Mapping[Place, QueueHandle]
+    jobs: Jobs | None
     name: str
 
     def work(self, stopped: Callable[[], bool]) -> None:
@@ -52,23 +58,21 @@ class Worker:
         rounds = 0
         while rounds < _LEAST_ROUNDS or not stopped():
             for number, cell in enumerate(self.caller.cells):
-                self._excused(cell.writing, lambda n=number: self._write(n))  # type: ignore[misc]
+                self._judged(cell.writing, lambda n=number: self._write(n))  # type: ignore[misc]
                 self.caller.glance(cell)
             for handle in self.queues.values():
-                self._excused("push()", lambda h=handle: h.push(self.name, {"tag": self.name}))  # type: ignore[misc]
+                self._judged("push()", lambda h=handle: h.push(self.name, {"tag": self.name}))  # type: ignore[misc]
+            if self.jobs is not None:
+                for name in NAMES:
+                    self.jobs.push(name)
+                    self.jobs.pop(name)
             rounds += 1
 
     def _write(self, number: int) -> None:
         self.caller.perform(Call(number, "write"))
 
-    def _excused(self, where: str, call: Callable[[], object]) -> None:
-        try:
-            call()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 (SystemExit and pytest's outcomes too)
-            if not self.caller.witness.excuses(error):
-                self.caller.witness.raised(where, error)
+    def _judged(self, where: str, call: Callable[[], object]) -> None:
+        self.caller.witness.judged(where, call)
 
 
 class Crew:
@@ -77,11 +81,14 @@ class Crew:
     def __init__(self, scene: Scene, system: System, store: TenantStore) -> None:
         self.scene = scene
         self.witness: Witness = scene.witness(system)
+        self._jobs = self._shared_jobs(system)
         self._workers = [self._worker(number, system, store) for number in range(WORKERS)]
 
     def play(self, cuts: int) -> None:
-        """Let threads work while the connections are cut so many times."""
-        with self._working():
+        """Let threads share a queue, then work while the connections are cut so many times."""
+        if self._jobs is not None:
+            self._jobs.share_out()
+        with self._working("threads"):
             for _ in range(cuts):
                 time.sleep(_CUT_SECONDS)
                 self._cut()
@@ -94,7 +101,7 @@ class Crew:
             for number in range(TASKS)
         ]
         ended = asyncio.Event()
-        with self._working():
+        with self._working("threads and tasks"):
             async with asyncio.TaskGroup() as tasks:
                 for caller in callers:
                     tasks.create_task(_work(caller, ended))
@@ -111,9 +118,9 @@ class Crew:
         self.witness.evidence.saw("reconnects")
 
     @contextmanager
-    def _working(self) -> Iterator[None]:
+    def _working(self, callers: str) -> Iterator[None]:
         stopped = threading.Event()
-        self.witness.story.append("threads shared the handles and connections were cut")
+        self.witness.story[:] = [f"{callers} shared the handles and connections were cut"]
         with ThreadPoolExecutor(WORKERS) as threads:
             working = [threads.submit(each.work, stopped.is_set) for each in self._workers]
             try:
@@ -156,7 +163,13 @@ class Crew:
                 key = run.contract.key(families.QUEUES, tenant=run.id(name), queue=items[0])
                 home = run.contract.family(families.QUEUES).databases[0]
                 queues[home, key] = system.queues.open(run.id(name))
-        return Worker(Caller(cells, self.witness), queues, items[0])
+        return Worker(Caller(cells, self.witness), queues, self._jobs, items[0])
+
+    def _shared_jobs(self, system: System) -> Jobs | None:
+        run = self.scene.run
+        if system.queues is None or not serves(run.contract, families.QUEUES):
+            return None
+        return Jobs({name: system.queues.open(run.id(name)) for name in NAMES}, self.witness)
 
 
 async def _work(caller: AsyncCaller, ended: asyncio.Event) -> None:

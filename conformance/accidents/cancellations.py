@@ -20,10 +20,11 @@ from kryonix_cache.conformance.accidents.scene import (
 from kryonix_cache.conformance.outcomes import NotOffered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from kryonix_cache.conformance.accidents.cells import AsyncCell
     from kryonix_cache.conformance.accidents.scene import Counted
+    from kryonix_cache.fixtures.proxy.process import Counters
     from kryonix_cache.fixtures.system import Surroundings
 
 _FIRM_SECONDS = 0.5
@@ -84,11 +85,24 @@ class AsyncAccidents:
             await self.reach("replies", before.replies + 1, [task])
         elif blow.moment == "part":
             await self.reach("replies_passed", before.replies_passed + blow.amount, [task])
-        task.cancel()
+        withheld = blow.moment not in {"unsent", "turns"} and self._withheld(before)
+        firmly = task.cancel() and withheld
         await asyncio.wait({task}, timeout=_FIRM_SECONDS)
         await self.aftermath(call, at_once=blow.at_once)
-        await self._judged(call, task, hit="cancellations")
+        await self._judged(call, task, hit="cancellations", firmly=firmly)
         await self.caller.check()
+
+    def _withheld(self, before: Counters) -> bool:
+        """Say whether the proxy holds back what an answer needs, a request or a reply.
+
+        Then a call that is cancelled can end in one way only. Otherwise its reply may be there,
+        and `asyncio.wait_for` of Python 3.11 returns it.
+        """
+        now = self.scene.proxy.counters()
+        held = now.requests - now.requests_passed + now.replies - now.replies_passed
+        # What was held back when a connection was cut never passes.
+        lost = before.requests - before.requests_passed + before.replies - before.replies_passed
+        return held > lost
 
     async def aftermath(self, call: Call, *, at_once: bool) -> None:
         """Let the lost reply come, after others have asked or before."""
@@ -118,10 +132,10 @@ class AsyncAccidents:
             calls = [Call(n, "read") for n in range(len(self.caller.cells))]
             tasks = [asyncio.create_task(self.caller.perform(call)) for call in calls]
             await self.reach("replies", before + 1, tasks)
-            hit = [1, 0] if holder_too else [1]
-            await self._cancel([tasks[n] for n in hit])
+            hit = await self._cancel({n: tasks[n] for n in ([1, 0] if holder_too else [1])})
         for n, (call, task) in enumerate(zip(calls, tasks, strict=True)):
-            await self._judged(call, task, hit="cancellations" if n in hit else None)
+            cancelled = "cancellations" if n in hit else None
+            await self._judged(call, task, hit=cancelled, firmly=n in hit)
         await self.caller.check()
 
     async def several_at_once(self) -> None:
@@ -132,9 +146,10 @@ class AsyncAccidents:
             calls = [Call(n, "read") for n in range(_CROWD)]
             tasks = [asyncio.create_task(self.caller.perform(call)) for call in calls]
             await self.reach("replies", before + 1, tasks)
-            await self._cancel(tasks[::2])
+            hit = await self._cancel(dict(list(enumerate(tasks))[::2]))
         for n, (call, task) in enumerate(zip(calls, tasks, strict=True)):
-            await self._judged(call, task, hit=None if n % 2 else "cancellations")
+            cancelled = "cancellations" if n in hit else None
+            await self._judged(call, task, hit=cancelled, firmly=n in hit)
         await self.caller.check()
 
     async def time_out(self, call: Call, *, way: str, at_once: bool) -> None:
@@ -145,21 +160,24 @@ class AsyncAccidents:
             "asyncio.timeout": self._limited,
             "asyncio.wait_for": self._waited_for,
         }
-        before = self.scene.proxy.counters().replies
+        before = self.scene.proxy.counters()
         self.scene.proxy.freeze("replies")
         task = asyncio.create_task(limits.get(way, self.caller.perform)(call))
-        await self.reach("replies", before + 1, [task])
+        await self.reach("replies", before.replies + 1, [task])
+        # A cache may answer a time-out of its own with a miss, and any call from its memory.
+        firmly = way in limits and self._withheld(before)
         await asyncio.wait({task}, timeout=self._stubborn)
         await self.aftermath(call, at_once=at_once)
-        await self._judged(call, task, hit="timeouts")
+        await self._judged(call, task, hit="timeouts", firmly=firmly)
         await self.caller.check()
 
-    async def _cancel(self, tasks: Sequence[asyncio.Task[str | None]]) -> None:
-        for task in tasks:
-            task.cancel()
+    async def _cancel(self, tasks: Mapping[int, asyncio.Task[str | None]]) -> set[int]:
+        """Cancel tasks while replies are held back; return the numbers of those not over yet."""
+        hit = {number for number, task in tasks.items() if task.cancel()}
         # The other tasks of the loop have their turn before the replies come.
         for _ in range(_CROWD):
             await asyncio.sleep(0)
+        return hit
 
     async def _limited(self, call: Call) -> str | None:
         async with asyncio.timeout(_SHORT_SECONDS):
@@ -184,11 +202,17 @@ class AsyncAccidents:
         return sorted(cells, key=lambda cell: cell.tenant == tenant)
 
     async def _judged(
-        self, call: Call, task: asyncio.Task[str | None], *, hit: str | None = None
+        self,
+        call: Call,
+        task: asyncio.Task[str | None],
+        *,
+        hit: str | None = None,
+        firmly: bool = False,
     ) -> None:
         """Wait for a call; one that was hit may have failed, but not have got a wrong reply.
 
-        `hit` is what is counted where it failed.
+        `hit` is what is counted where it failed. One that was hit `firmly` must have: who
+        cancels a call, or sets it a time limit, waits to be told.
         """
         await asyncio.wait({task}, timeout=ANSWER_SECONDS)
         if not task.done():
@@ -200,6 +224,9 @@ class AsyncAccidents:
                 self.witness.evidence.saw(hit)
             elif not self.witness.excuses(found):
                 self.witness.raised(self.caller.told(call), found)
+        elif firmly:
+            wanted = "an end by the cancellation"
+            self.witness.found(self.caller.told(call), f"{found or 'nothing'}, no error", wanted)
         elif call.what == "read":
             cell = self.caller.cells[call.cell % len(self.caller.cells)]
             self.witness.glance(cell.slug, cell.reading, found)

@@ -74,7 +74,12 @@ def crowd(accidents: BlockingAccidents, callers: int, *, until_errors: bool) -> 
         accidents.caller.glance(cell)
 
     with ThreadPoolExecutor(callers) as threads:
-        asked = [threads.submit(ask, cells[n % len(cells)]) for n in range(callers)]
+        try:
+            asked = [threads.submit(ask, cells[n % len(cells)]) for n in range(callers)]
+        except BaseException:
+            # A Ctrl-C; nobody else will come, and the pool waits for those who do.
+            ready.abort()
+            raise
         scene.reach("replies", before + 1, lambda: all(each.done() for each in asked))
         wait(asked, accidents.stubborn if until_errors else _CROWD_SECONDS)
         scene.proxy.let_pass()

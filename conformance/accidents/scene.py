@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+from kryonix_cache.conformance.accidents.handles import shared
 from kryonix_cache.conformance.accidents.witness import Witness
 from kryonix_cache.conformance.datasets import digests
 
@@ -88,11 +89,11 @@ class Scene:
     ) -> Iterator[System]:
         """Give the system under test behind the proxy."""
         with self.surroundings(timeout=timeout, max_connections=max_connections) as surroundings:
-            yield self._session.system_in(surroundings)
+            yield self.built(surroundings)
 
     def built(self, surroundings: Surroundings) -> System:
-        """Build the system under test."""
-        return self._session.system_in(surroundings)
+        """Build the system under test; each tenant has one handle of a capability."""
+        return shared(self._session.system_in(surroundings))
 
     def witness(self, system: System) -> Witness:
         """Return a witness of the system's replies."""

@@ -9,16 +9,18 @@ afterwards must be answered, after some errors perhaps, and rightly.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import redis.exceptions
 
 from kryonix_cache.conformance.accidents.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kryonix_cache.conformance.evidence import Evidence
+
+T = TypeVar("T")
 
 RECOVERY_SECONDS = 5.0
 """How long after an accident a system may raise errors of its connection, or answer misses."""
@@ -68,8 +70,12 @@ class Witness:
         return Patience(self._seconds)
 
     def excuses(self, error: BaseException) -> bool:
-        """Say whether it is an error behind which no reply stands."""
-        return isinstance(error, self._trouble)
+        """Say whether it is an error behind which no reply stands.
+
+        A system may put an error of its connection into one of its own: then it is the cause,
+        or the error that was being handled.
+        """
+        return any(isinstance(each, self._trouble) for each in _chain(error))
 
     def judge(self, slug: str, where: str, found: str | None) -> None:
         """Compare a reply with what the cell may hold."""
@@ -95,6 +101,17 @@ class Witness:
         """Add a finding for what a call raised that no accident was to hit."""
         self.found(where, f"{type(error).__name__}: {error}", "an answer")
 
+    def judged(self, where: str, call: Callable[[], T]) -> T | None:
+        """Make a call that an accident may hit; an error is excused, and stands for None."""
+        try:
+            return call()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 (SystemExit and pytest's outcomes too)
+            if not self.excuses(error):
+                self.raised(where, error)
+        return None
+
     def settled(self, where: str, call: Callable[[], bool]) -> None:
         """Make a call that no accident is to hit until it says True; it may take some attempts."""
         patience = self.patience()
@@ -110,3 +127,13 @@ class Witness:
                     self.raised(where, error)
                     return
             time.sleep(PAUSE_SECONDS)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it, each once; a chain may be made to end in itself."""
+    seen: list[BaseException] = []
+    now: BaseException | None = error
+    while now is not None and not any(now is each for each in seen):
+        seen.append(now)
+        yield now
+        now = now.__cause__ or now.__context__

@@ -31,6 +31,7 @@ from kryonix_cache.conformance.run import (
     COUNTEREXAMPLE,
     DEFAULT_PROFILE,
     RUNS,
+    STOPPING,
     Depth,
     RunRequest,
     new_run_id,
@@ -203,18 +204,23 @@ def _run_pytest(request: RunRequest, extra: Sequence[str]) -> int:
         }
         if request.target and "://" in request.target:
             environment[TARGET_VARIABLE] = request.target
+        # The run inherits the blocked signals, and unblocks them once it can clean up: one that
+        # comes while Python imports is lost, or ends the run with a traceback.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         with subprocess.Popen(command, env=environment) as process:  # noqa: S603 (our own interpreter)
-            return _wait(process)
+            return _wait(process, mask)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
+def _wait(process: subprocess.Popen[bytes], mask: set[int | signal.Signals]) -> int:
     """Wait for the run; a Ctrl-C reaches it as well, and it cleans up before it ends.
 
-    A SIGTERM, by which build systems cancel a job, is handed on to it.
+    A SIGTERM, by which build systems cancel a job, is handed on to it. `mask` are the signals
+    that were blocked before the run was started.
     """
     signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
     while True:
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             return process.wait()
         except KeyboardInterrupt:
             continue

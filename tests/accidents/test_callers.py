@@ -136,6 +136,26 @@ def test_a_system_in_another_process_may_put_trouble_into_errors_of_its_own() ->
     assert asked.found == []
 
 
+def test_trouble_may_stand_in_the_chain_of_another_error(asked: Asked) -> None:
+    caused, handled = ValueError("down"), KeyError("down")
+    caused.__cause__ = redis.ConnectionError("gone")
+    handled.__context__ = caused
+    handled.__suppress_context__ = True
+    asked.renew()
+    asked.answers.errors = [caused, handled]
+    asked.check()
+    assert asked.found == []
+
+
+def test_a_chain_of_errors_that_ends_in_itself_is_found(asked: Asked) -> None:
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    asked.renew()
+    asked.answers.errors = [first]
+    asked.check()
+    assert [found for _, found, _ in asked.found] == ["ValueError: first"]
+
+
 def test_a_miss_is_excused_for_a_while_and_then_found(asked: Asked) -> None:
     asked.renew()
     kept = asked.answers.pop("a-1")

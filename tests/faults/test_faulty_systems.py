@@ -24,6 +24,7 @@ FAULTY_MODULES = (
     "seeding",
     "accidents",
     "hazards",
+    "handles",
     "times",
     "areas",
     "ids",
@@ -86,6 +87,16 @@ def test_warnings_of_an_implementation_are_no_deviation(tmp_path: Path) -> None:
     run = conformance(
         *("--target", "embedded", "--select", "isolation"),
         *("--system", f"{PACKAGE}.wiring:warns"),
+        out=tmp_path,
+    )
+    assert (run.code, set(run.outcomes.values())) == (0, {"pass"}), run.output
+
+
+def test_an_implementation_may_put_errors_of_its_connection_into_its_own(tmp_path: Path) -> None:
+    ids = "isolation.cancelled-request,isolation.client-hazards,isolation.database-binding"
+    run = conformance(
+        *("--target", "embedded", "--select", ids),
+        *("--system", f"{PACKAGE}.wiring:wraps_errors"),
         out=tmp_path,
     )
     assert (run.code, set(run.outcomes.values())) == (0, {"pass"}), run.output
