@@ -118,11 +118,15 @@ class Arena:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The tenants that meet, as far as the contract allows their ids."""
+        """The tenants that meet, as far as the contract allows their ids.
+
+        The last one has an id that ends in the whole id of the attacker.
+        """
+        prefix = self.session.plan.tenants.prefix
         return tuple(
             name
-            for name in TENANTS
-            if self.contract.tenant.is_valid(self.session.plan.tenants.prefix + name)
+            for name in (*TENANTS, f"z-{prefix}{ATTACKER}")
+            if self.contract.tenant.is_valid(prefix + name)
         )
 
     # --- what is sent ---
