@@ -10,6 +10,7 @@ import redis
 from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM
 from kryonix_cache.conformance.attacks.connections import converse
 from kryonix_cache.conformance.attacks.replies import is_locked_out, is_refusal, shown
+from kryonix_cache.conformance.attacks.sessions import users_by_connection
 from kryonix_cache.conformance.attacks.stage import powers_beyond
 
 HOSTILE_ENDINGS = ("*", "a*", "??", "[a-z]b", "[^x]b", "ab:*", "a ~*", "a\n", "")
@@ -18,6 +19,7 @@ HOSTILE_ENDINGS = ("*", "a*", "??", "[a-z]b", "[^x]b", "ab:*", "a ~*", "a\n", ""
 if TYPE_CHECKING:
     from kryonix_cache.conformance.attacks.arena import Arena
     from kryonix_cache.conformance.attacks.stage import Stage
+    from kryonix_cache.reference_impl.connection import Reply
 
 
 def own_user(arena: Arena, _: Stage) -> None:
@@ -52,24 +54,44 @@ def without_login(arena: Arena, stage: Stage) -> None:
                 )
 
 
+def doors(arena: Arena, _: Stage) -> None:
+    """Look at each user of the server: whoever is not off asks for a password.
+
+    A tenant's user has one password, so that no other opens it. The administrator's account is
+    the suite's own.
+    """
+    tenants = {login.username for login in arena.logins.values()}
+    users = cast("list[bytes]", arena.as_admin([(b"ACL", b"USERS")])[0])
+    replies = arena.as_admin([(b"ACL", b"GETUSER", user) for user in users])
+    for user, reply in zip((user.decode(errors="replace") for user in users), replies, strict=True):
+        if user == arena.endpoint.username:
+            continue
+        fields = cast("list[Reply]", reply)
+        state = dict(zip(cast("list[bytes]", fields[::2]), fields[1::2], strict=True))
+        flags, passwords = (cast("list[bytes]", state[each]) for each in (b"flags", b"passwords"))
+        arena.evidence.saw("users")
+        if b"nopass" in flags and (user in tenants or b"on" in flags):
+            arena.evidence.found(
+                f"the user {user}", found="it opens without a password", wanted="a password, or off"
+            )
+        elif user in tenants and len(passwords) != 1:
+            arena.evidence.found(
+                f"the user {user}", found=f"{len(passwords)} passwords", wanted="one"
+            )
+
+
 def _user_of(arena: Arena, name: str) -> str:
-    before = set(_connections(arena))
+    before = set(users_by_connection(arena))
     with arena.visit(arena.logins[name]) as connection:
         converse(connection, [(b"PING",)])
-        opened = {user for number, user in _connections(arena).items() if number not in before}
+        opened = {
+            number: user
+            for number, user in users_by_connection(arena).items()
+            if number not in before
+        }
     # A system in another process may connect meanwhile, with an account of its own.
-    own = opened - {arena.endpoint.username} or opened
-    return min(own)
-
-
-def _connections(arena: Arena) -> dict[str, str]:
-    """Return the user of each connection by its number."""
-    reply = arena.as_admin([(b"CLIENT", b"LIST")])[0]
-    if isinstance(reply, redis.ResponseError):
-        raise reply
-    lines = cast("bytes", reply).decode(errors="replace").splitlines()
-    fields = [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
-    return {each["id"]: each["user"] for each in fields}
+    own = set(opened.values()) - {arena.endpoint.username}
+    return min(own or opened.values())
 
 
 def hostile_ids(arena: Arena, stage: Stage) -> None:
