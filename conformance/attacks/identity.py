@@ -12,9 +12,13 @@ from kryonix_cache.conformance.attacks.connections import converse
 from kryonix_cache.conformance.attacks.replies import is_locked_out, is_refusal, shown
 from kryonix_cache.conformance.attacks.sessions import users_by_connection
 from kryonix_cache.conformance.attacks.stage import powers_beyond
+from kryonix_cache.fixtures.capabilities import TenantLogin
 
-HOSTILE_ENDINGS = ("*", "a*", "??", "[a-z]b", "[^x]b", "ab:*", "a ~*", "a\n", "")
-"""Ends of ids that are patterns, or end a pattern."""
+HOSTILE_ENDINGS = (
+    *("*", "a*", "??", "[a-z]b", "[^x]b", "ab:*", "a ~*", "a\n", ""),
+    *("ab\\", "\\ab", "a[", "a\0", "ab\0", "AB", "a" * 80),
+)
+"""Ends of ids that are patterns, that end or spoil one, or that the rule of ids does not allow."""
 
 if TYPE_CHECKING:
     from kryonix_cache.conformance.attacks.arena import Arena
@@ -94,23 +98,45 @@ def _user_of(arena: Arena, name: str) -> str:
     return min(own or opened.values())
 
 
-def hostile_ids(arena: Arena, stage: Stage) -> None:
-    """Ask for users whose ids would mean more in a pattern; none may reach another's keys."""
+def hostile_ids(arena: Arena, _: Stage) -> None:
+    """Ask for users whose ids would mean more in a pattern; none may reach another's keys.
+
+    Where the id is refused there must be no such user either.
+    """
     prefix = arena.id(ATTACKER)[: -len(ATTACKER)]
     for ending in HOSTILE_ENDINGS:
         tenant = f"{prefix}{ending}"
+        before = _users(arena)
         try:
-            login = arena.access.admit(tenant)
+            login: object = arena.access.admit(tenant)
         except (redis.ConnectionError, redis.TimeoutError):
             raise
         except Exception:  # noqa: BLE001 (whatever it raises, it made no user)
-            arena.evidence.saw("attempts")
-            continue
-        reply = arena.reply_to(login, stage.other)
+            login = None
         arena.evidence.saw("attempts")
+        made = _users(arena) - before
+        if isinstance(login, TenantLogin):
+            _reach(arena, tenant, login)
+        elif made:
+            arena.evidence.found(
+                f"the users of the server after the id {tenant!a} was refused",
+                found=f"{min(made)!a} is there now",
+                wanted="no user more",
+            )
+        arena.as_admin([(b"ACL", b"DELUSER", user) for user in sorted(made)])
+
+
+def _reach(arena: Arena, tenant: str, login: TenantLogin) -> None:
+    """Add a finding where a user of a hostile id reaches a key of the victim."""
+    for key in arena.population.keys(arena.id(VICTIM)):
+        reply = arena.replies_to(login, key.database, [(b"TYPE", key.name)])[0]
         if not (is_refusal(reply) or is_locked_out(reply)):
             arena.evidence.found(
-                f"a user for the id {tenant!a} reads the key of {arena.id(VICTIM)}",
+                f"a user for the id {tenant!a} reads {key.name.decode()}",
                 found=shown(reply),
                 wanted="a refusal of the id, or NOPERM",
             )
+
+
+def _users(arena: Arena) -> set[bytes]:
+    return set(cast("list[bytes]", arena.as_admin([(b"ACL", b"USERS")])[0]))

@@ -110,7 +110,7 @@ class Judge:
             return first
         with self._stirring(stage):
             second = one_by_one(connection, steps)
-        if self._counts(attack, first):
+        if self._counts(attack, [*first, *second]):
             told = [reply for reply in (*first, *second) if traces(reply, stage.marks)]
             if told:
                 self._found(attack, stage, shown(told[0]), "nothing of the other tenant")
@@ -191,9 +191,10 @@ class Judge:
     # --- what the judges share ---
 
     def _counts(self, attack: Attack, replies: Sequence[Reply]) -> bool:
-        """Count an attempt; not where the server took none of the words for a command."""
-        if all(is_not_understood(reply) for reply in replies):
-            self.unjudged.append(f"{attack.id} ({shown(replies[-1])})")
+        """Count an attempt; not where no reply came, or none of the words was a command."""
+        missing = [reply for reply in replies if isinstance(reply, NoReply)]
+        if missing or all(is_not_understood(reply) for reply in replies):
+            self.unjudged.append(f"{attack.id} ({shown((missing or replies)[-1])})")
             return False
         self.arena.evidence.saw("attempts")
         return True
