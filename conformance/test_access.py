@@ -18,7 +18,12 @@ from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM, open_arena
 from kryonix_cache.conformance.attacks.extras import nothing_else
 from kryonix_cache.conformance.attacks.fuzz import fuzz
 from kryonix_cache.conformance.attacks.judge import Judge
-from kryonix_cache.conformance.attacks.push import own_broadcasts, with_key_events
+from kryonix_cache.conformance.attacks.push import (
+    granted_channels,
+    key_events,
+    own_broadcasts,
+    with_key_events,
+)
 from kryonix_cache.conformance.attacks.revocation import revocations
 from kryonix_cache.conformance.attacks.stage import Stage
 from kryonix_cache.conformance.attacks.sweep import sweep
@@ -91,7 +96,7 @@ def test_a_tenants_user_does_not_run_the_server(arena: Arena, evidence: Evidence
 def test_nothing_of_another_tenant_is_pushed(arena: Arena, evidence: Evidence) -> None:
     """A tenant hears its own broadcasts, and neither those of others nor what becomes of keys."""
     with with_key_events(arena):
-        _play(arena, evidence, "isolation.acl-push", own_broadcasts)
+        _play(arena, evidence, "isolation.acl-push", own_broadcasts, key_events, granted_channels)
 
 
 @pytest.mark.requirement("isolation.acl-shared-code")

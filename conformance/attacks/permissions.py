@@ -66,6 +66,22 @@ def read_rules(
     return groups, {name: _members(send([(b"ACL", b"CAT", name.encode())])[0]) for name in named}
 
 
+def read_channels(send: Callable[[Sequence[Command]], list[Reply]], user: bytes) -> list[bytes]:
+    """Return the patterns of channels in the rules of a user and of each of its selectors."""
+    reply = send([(b"ACL", b"GETUSER", user)])[0]
+    if not isinstance(reply, list):
+        return []
+    fields = _fields(reply)
+    selectors = cast("list[object]", fields.get(b"selectors", []))
+    found: list[bytes] = []
+    for each in (fields, *(_fields(selector) for selector in selectors)):
+        channels = each[b"channels"]
+        # Redis 6.2 gives a list, later servers one text with a sign before each.
+        listed = channels.split() if isinstance(channels, bytes) else channels
+        found += [name.removeprefix(b"&") for name in cast("list[bytes]", listed)]
+    return found
+
+
 def _fields(reply: object) -> Mapping[bytes, object]:
     if isinstance(reply, dict):
         return reply
