@@ -15,9 +15,15 @@ import pytest
 
 from kryonix_cache.conformance.attacks import identity, quadrants
 from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM, open_arena
+from kryonix_cache.conformance.attacks.extras import nothing_else
 from kryonix_cache.conformance.attacks.fuzz import fuzz
 from kryonix_cache.conformance.attacks.judge import Judge
-from kryonix_cache.conformance.attacks.push import own_broadcasts, with_key_events
+from kryonix_cache.conformance.attacks.push import (
+    granted_channels,
+    key_events,
+    own_broadcasts,
+    with_key_events,
+)
 from kryonix_cache.conformance.attacks.revocation import revocations
 from kryonix_cache.conformance.attacks.stage import Stage
 from kryonix_cache.conformance.attacks.sweep import sweep
@@ -82,15 +88,15 @@ def test_no_way_round_leads_to_another_tenant(arena: Arena, evidence: Evidence) 
 
 @pytest.mark.requirement("isolation.acl-admin")
 def test_a_tenants_user_does_not_run_the_server(arena: Arena, evidence: Evidence) -> None:
-    """What configures, empties, stops or inspects the server is refused."""
-    _play(arena, evidence, "isolation.acl-admin")
+    """What configures, empties, stops or inspects the server is refused, and all else too."""
+    _play(arena, evidence, "isolation.acl-admin", nothing_else)
 
 
 @pytest.mark.requirement("isolation.acl-push")
 def test_nothing_of_another_tenant_is_pushed(arena: Arena, evidence: Evidence) -> None:
     """A tenant hears its own broadcasts, and neither those of others nor what becomes of keys."""
     with with_key_events(arena):
-        _play(arena, evidence, "isolation.acl-push", own_broadcasts)
+        _play(arena, evidence, "isolation.acl-push", own_broadcasts, key_events, granted_channels)
 
 
 @pytest.mark.requirement("isolation.acl-shared-code")
@@ -104,7 +110,8 @@ def test_a_tenants_connection_is_its_own_users_and_stays_so(
     arena: Arena, evidence: Evidence
 ) -> None:
     """A tenant's connection has a user of its own, and no way of logging in leads further."""
-    _play(arena, evidence, "isolation.identity", identity.own_user, identity.without_login)
+    looks = (identity.own_user, identity.without_login, identity.doors)
+    _play(arena, evidence, "isolation.identity", *looks)
 
 
 @pytest.mark.requirement("isolation.revocation")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
-from kryonix_cache.conformance.attacks.connections import LoginRefusedError, converse, exchange
+from kryonix_cache.conformance.attacks.connections import LoginRefusedError, exchange, one_by_one
 from kryonix_cache.conformance.attacks.population import Key, Population, secret_of
 from kryonix_cache.conformance.attacks.replies import NoReply
 from kryonix_cache.conformance.attacks.specs import CommandSpec, read_commands
@@ -76,6 +76,8 @@ class Arena:
         self._written: set[Place] = set()
         self._stack = ExitStack()
         self._pools: dict[str, Pools] = {}
+        self._default = self._rules_of_default()
+        self._libraries = self._function_libraries()
         with lease(admin[0]) as connection:
             self.commands: Mapping[str, CommandSpec] = read_commands(connection)
 
@@ -118,11 +120,15 @@ class Arena:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The tenants that meet, as far as the contract allows their ids."""
+        """The tenants that meet, as far as the contract allows their ids.
+
+        The last one has an id that ends in the whole id of the attacker.
+        """
+        prefix = self.session.plan.tenants.prefix
         return tuple(
             name
-            for name in TENANTS
-            if self.contract.tenant.is_valid(self.session.plan.tenants.prefix + name)
+            for name in (*TENANTS, f"z-{prefix}{ATTACKER}")
+            if self.contract.tenant.is_valid(prefix + name)
         )
 
     # --- what is sent ---
@@ -166,13 +172,17 @@ class Arena:
             stack.callback(connection.drop)
             yield connection
 
-    def reply_to(self, login: TenantLogin, key: Key) -> Reply:
-        """Return what somebody with this login is answered who looks at a key."""
+    def replies_to(
+        self, login: TenantLogin, database: int, commands: Sequence[Command]
+    ) -> list[Reply]:
+        """Return what somebody with this login is answered on a fresh connection."""
         try:
-            with self.visit(login, key.database) as connection:
-                return converse(connection, [(b"TYPE", key.name)])[0]
+            with self.visit(login, database) as connection:
+                return one_by_one(connection, commands)
         except RequirementNotMetError as error:
-            return NoReply(str(error))
+            cause = error.__cause__
+            told = cause if isinstance(cause, redis.ResponseError) else NoReply(str(error))
+            return [told for _ in commands]
 
     @property
     def endpoint(self) -> Endpoint:
@@ -285,6 +295,23 @@ class Arena:
         doomed = [user for user in users if user not in kept]
         if doomed:
             self.as_admin([(b"ACL", b"DELUSER", *doomed)])
+        # A system may have opened the default user, and attacks load functions and scripts.
+        self.as_admin([(b"ACL", b"SETUSER", b"default", b"reset", *self._default)])
+        loaded = self._function_libraries() - self._libraries
+        self.as_admin([(b"FUNCTION", b"DELETE", name) for name in sorted(loaded)])
+        self.as_admin([(b"SCRIPT", b"FLUSH")])
+
+    def _rules_of_default(self) -> list[bytes]:
+        lines = cast("list[bytes]", self.as_admin([(b"ACL", b"LIST")])[0])
+        words = (line.split() for line in lines)
+        return next((each[2:] for each in words if each[1] == b"default"), [])
+
+    def _function_libraries(self) -> set[bytes]:
+        """Return the names of the libraries; none where the server has no functions."""
+        reply = self.as_admin([(b"FUNCTION", b"LIST")])[0]
+        if not isinstance(reply, list):
+            return set()
+        return {cast("bytes", cast("list[Reply]", each)[1]) for each in reply}
 
 
 @contextmanager

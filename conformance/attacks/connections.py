@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from kryonix_cache.conformance.attacks.replies import NoReply, is_refusal
+from kryonix_cache.conformance.attacks.replies import NoReply, TimedOut, is_refusal
 from kryonix_cache.conformance.outcomes import RequirementNotMetError
 from kryonix_cache.reference_impl.connection import lease
 
@@ -48,7 +48,9 @@ def converse(connection: GuardedConnection, commands: Sequence[Command]) -> list
     """Send a pipeline on a connection; where it is lost, that is the reply to each."""
     try:
         return connection.exchange(commands)
-    except (redis.ConnectionError, redis.TimeoutError) as error:
+    except redis.TimeoutError as error:
+        return [TimedOut(f"no reply ({error})") for _ in commands]
+    except redis.ConnectionError as error:
         return [NoReply(f"no reply ({error})") for _ in commands]
 
 

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM
 from kryonix_cache.conformance.attacks.population import secret_of
-from kryonix_cache.conformance.attacks.replies import is_refusal, shown, traces
+from kryonix_cache.conformance.attacks.replies import (
+    NoReply,
+    is_not_understood,
+    is_refusal,
+    shown,
+    traces,
+)
 from kryonix_cache.conformance.attacks.sweep import Ground, ground, may_be_sent, spelled, type_of
 from kryonix_cache.conformance.attacks.variants import calls, filled
 
@@ -42,7 +48,7 @@ class Soil:
 
 
 def fuzz(arena: Arena, chance: Random, count: int) -> int:
-    """Send so many changed calls as the attacker; return how many were answered."""
+    """Send so many changed calls as the attacker; return how many were carried out."""
     soils = [soil for _, spec in sorted(arena.commands.items()) for soil in _soil(arena, spec)]
     answered = 0
     for _ in range(0, count if soils else 0, BATCH):
@@ -121,7 +127,12 @@ def _send(arena: Arena, soil: Soil, batch: Sequence[tuple[bytes, ...]]) -> int:
                 found="the other tenant's keys changed",
                 wanted="no change",
             )
-    return len([reply for reply in replies if not is_refusal(reply)])
+    return len([reply for reply in replies if _went_in(reply)])
+
+
+def _went_in(reply: Reply) -> bool:
+    """Say whether a call was understood and not refused, so that it was carried out."""
+    return not (is_refusal(reply) or is_not_understood(reply) or isinstance(reply, NoReply))
 
 
 def _look_for_secrets(

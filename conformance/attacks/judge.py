@@ -13,12 +13,14 @@ from kryonix_cache.conformance.attacks.connections import converse, one_by_one, 
 from kryonix_cache.conformance.attacks.permissions import ask_rules, ask_server
 from kryonix_cache.conformance.attacks.population import secret_of
 from kryonix_cache.conformance.attacks.replies import (
+    NoReply,
     is_locked_out,
     is_not_understood,
     is_refusal,
     shown,
     traces,
 )
+from kryonix_cache.conformance.attacks.sessions import latest_connection, users_by_connection
 from kryonix_cache.conformance.attacks.stage import Stage, channel_of, powers_beyond
 from kryonix_cache.conformance.attacks.table import Attack, attack_table, filled
 from kryonix_cache.conformance.outcomes import Inconclusive
@@ -108,7 +110,7 @@ class Judge:
             return first
         with self._stirring(stage):
             second = one_by_one(connection, steps)
-        if self._counts(attack, first):
+        if self._counts(attack, [*first, *second]):
             told = [reply for reply in (*first, *second) if traces(reply, stage.marks)]
             if told:
                 self._found(attack, stage, shown(told[0]), "nothing of the other tenant")
@@ -145,17 +147,34 @@ class Judge:
         return replies
 
     def _no_more(self, attack: Attack, stage: Stage, connection: GuardedConnection) -> list[Reply]:
+        number = latest_connection(self.arena, self.arena.logins[ATTACKER].username)
         # What the user may do anyway is a matter of other requirements.
         with self.arena.visit(self.arena.logins[ATTACKER], stage.database) as own:
             beyond = [each for each in powers_beyond(stage) if is_refusal(converse(own, [each])[0])]
         replies = one_by_one(connection, stage.steps(attack))
-        self._counts(attack, replies[:1])
+        if self._counts(attack, replies[:1]):
+            self._own_session(attack, stage, connection, number)
         for probe in beyond:
             reply = converse(connection, [probe])[0]
             if not (is_refusal(reply) or is_locked_out(reply)):
                 told = b" ".join(probe).decode(errors="backslashreplace")
                 self._found(attack, stage, f"{told} gives {shown(reply)}", "NOPERM, or NOAUTH")
         return replies
+
+    def _own_session(
+        self, attack: Attack, stage: Stage, connection: GuardedConnection, number: int | None
+    ) -> None:
+        """Add a finding unless the session is still the tenant's own user's, or nobody's."""
+        answer = converse(connection, [(b"PING",)])[0]
+        user = users_by_connection(self.arena).get(number or 0)
+        own = self.arena.logins[ATTACKER].username
+        if user is None or user == own:
+            return
+        if isinstance(answer, NoReply):
+            self.unjudged.append(f"{attack.id} ({shown(answer)})")
+        elif not is_locked_out(answer):
+            found = f"the session is {user}'s, PING gives {shown(answer)}"
+            self._found(attack, stage, found, f"a session of {own}, or of nobody")
 
     def _ask(self, attack: Attack, stage: Stage) -> None:
         asks = ask_server if "acl-dryrun" in self.arena.capabilities else ask_rules
@@ -172,9 +191,10 @@ class Judge:
     # --- what the judges share ---
 
     def _counts(self, attack: Attack, replies: Sequence[Reply]) -> bool:
-        """Count an attempt; not where the server took none of the words for a command."""
-        if all(is_not_understood(reply) for reply in replies):
-            self.unjudged.append(f"{attack.id} ({shown(replies[-1])})")
+        """Count an attempt; not where no reply came, or none of the words was a command."""
+        missing = [reply for reply in replies if isinstance(reply, NoReply)]
+        if missing or all(is_not_understood(reply) for reply in replies):
+            self.unjudged.append(f"{attack.id} ({shown((missing or replies)[-1])})")
             return False
         self.arena.evidence.saw("attempts")
         return True

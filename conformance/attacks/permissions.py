@@ -37,17 +37,56 @@ def ask_rules(
     send: Callable[[Sequence[Command]], list[Reply]], user: bytes, words: Sequence[bytes]
 ) -> tuple[Verdict, str]:
     """Find out from the rules of the user whether it may send this command with some keys."""
-    reply = send([(b"ACL", b"GETUSER", user)])[0]
-    if not isinstance(reply, list):
-        return "unknown", str(reply)
-    fields = dict(zip(reply[::2], reply[1::2], strict=True))
-    rules = cast("bytes", fields[b"commands"]).decode().lower().split()
-    named = {rule[2:] for rule in rules if rule[1:2] == "@"} - {_ALL[1:]}
-    members = {name: _members(send([(b"ACL", b"CAT", name.encode())])[0]) for name in named}
+    groups, members = read_rules(send, user)
+    if not groups:
+        return "unknown", "the rules of the user cannot be read"
     command = words[0].decode().lower()
     first = words[1].decode(errors="replace").lower() if len(words) > 1 else ""
-    permitted = evaluate(rules, members, command, first)
-    return ("permitted" if permitted else "refused"), " ".join(rules)
+    permitted = any(evaluate(rules, members, command, first) for rules in groups)
+    return ("permitted" if permitted else "refused"), "; ".join(" ".join(each) for each in groups)
+
+
+def read_rules(
+    send: Callable[[Sequence[Command]], list[Reply]], user: bytes
+) -> tuple[list[list[str]], Mapping[str, frozenset[str]]]:
+    """Return the command rules of a user and of each of its selectors, and their categories.
+
+    The first are empty where the user cannot be read.
+    """
+    reply = send([(b"ACL", b"GETUSER", user)])[0]
+    if not isinstance(reply, list):
+        return [], {}
+    fields = _fields(reply)
+    selectors = cast("list[object]", fields.get(b"selectors", []))
+    groups = [
+        cast("bytes", each[b"commands"]).decode().lower().split()
+        for each in (fields, *(_fields(selector) for selector in selectors))
+    ]
+    named = {rule[2:] for rules in groups for rule in rules if rule[1:2] == "@"} - {_ALL[1:]}
+    return groups, {name: _members(send([(b"ACL", b"CAT", name.encode())])[0]) for name in named}
+
+
+def read_channels(send: Callable[[Sequence[Command]], list[Reply]], user: bytes) -> list[bytes]:
+    """Return the patterns of channels in the rules of a user and of each of its selectors."""
+    reply = send([(b"ACL", b"GETUSER", user)])[0]
+    if not isinstance(reply, list):
+        return []
+    fields = _fields(reply)
+    selectors = cast("list[object]", fields.get(b"selectors", []))
+    found: list[bytes] = []
+    for each in (fields, *(_fields(selector) for selector in selectors)):
+        channels = each[b"channels"]
+        # Redis 6.2 gives a list, later servers one text with a sign before each.
+        listed = channels.split() if isinstance(channels, bytes) else channels
+        found += [name.removeprefix(b"&") for name in cast("list[bytes]", listed)]
+    return found
+
+
+def _fields(reply: object) -> Mapping[bytes, object]:
+    if isinstance(reply, dict):
+        return reply
+    pairs = cast("Sequence[object]", reply)
+    return dict(zip(cast("Sequence[bytes]", pairs[::2]), pairs[1::2], strict=True))
 
 
 def evaluate(

@@ -104,6 +104,12 @@ class Population:
         return next((word for word in words if rule.fullmatch(word)), words[0])
 
 
+def granted_commands(contract: Contract) -> tuple[str, ...]:
+    """Return every command on keys that the contract gives tenants, for whatever type of key."""
+    sets = contract.access.commands.values() if contract.access else ()
+    return tuple(dict.fromkeys(name for each in sets for name in (*each.read, *each.write)))
+
+
 def secret_of(tenant: str | None) -> bytes:
     """Return the text that stands in each value of a tenant and nowhere else."""
     return f"secret-of-<{tenant or 'system'}>".encode()

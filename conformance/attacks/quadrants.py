@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import redis
 
-from kryonix_cache.conformance.attacks.arena import ATTACKER
+from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM
 from kryonix_cache.conformance.attacks.connections import converse
-from kryonix_cache.conformance.attacks.population import commands_for, secret_of
+from kryonix_cache.conformance.attacks.population import (
+    commands_for,
+    granted_commands,
+    secret_of,
+)
 from kryonix_cache.conformance.attacks.replies import is_refusal, shown, traces
 from kryonix_cache.conformance.attacks.stage import channel_of, channels_of, may_broadcast
 from kryonix_cache.conformance.attacks.sweep import spelled
@@ -20,7 +25,9 @@ if TYPE_CHECKING:
 
     from kryonix_cache.conformance.attacks.arena import Arena
     from kryonix_cache.conformance.attacks.population import Key
-    from kryonix_cache.reference_impl.connection import Reply
+    from kryonix_cache.conformance.attacks.specs import CommandSpec
+    from kryonix_cache.conformance.attacks.variants import Call
+    from kryonix_cache.reference_impl.connection import Command, Reply
     from kryonix_cache.reference_impl.contract import Family
 
 
@@ -78,21 +85,39 @@ def session_access(arena: Arena) -> None:
 
 
 def foreign_access(arena: Arena) -> None:
-    """Let each tenant read and write each family of each other one, and of the system."""
+    """Let each tenant read and write each family of each other one, and of the system.
+
+    The attacker and the victim try every command that tenants have, on keys of every type: rules
+    may open one family, or one command, and nothing beside it.
+    """
     keys = {name: arena.population.keys(arena.id(name)) for name in arena.names}
     system = arena.population.system_keys()
     everything = [key for group in keys.values() for key in group] + system
     arena.write(everything)
     before = arena.state(everything)
     for one in arena.names:
-        others = [key for other, group in keys.items() if other != one for key in group]
-        for database in sorted({key.database for key in everything}):
-            targets = [key for key in (*others, *system) if key.database == database]
-            attempts = [(key, words) for key in targets for words in _attempts(arena, key)]
-            replies = arena.ask(one, database, [words for _, words in attempts])
-            for (key, words), reply in zip(attempts, replies, strict=True):
-                _judge_foreign(arena, one, key, words, reply)
+        for other, group in keys.items():
+            if other != one:
+                refused_on(arena, one, group, whole={one, other} == {ATTACKER, VICTIM})
+        refused_on(arena, one, system, whole=one == ATTACKER)
     arena.compare(before, everything, "after the tenants tried each other's keys")
+
+
+def refused_on(arena: Arena, one: str, keys: Sequence[Key], *, whole: bool) -> None:
+    """Add a finding for each call of a tenant on keys of others that is not refused.
+
+    `whole`: every command of the contract is tried, not only the first and last of each kind.
+    """
+    for database in sorted({key.database for key in keys}):
+        attempts = [
+            (key, words)
+            for key in keys
+            if key.database == database
+            for words in _attempts(arena, key, whole=whole)
+        ]
+        replies = arena.ask(one, database, [words for _, words in attempts])
+        for (key, words), reply in zip(attempts, replies, strict=True):
+            _judge_foreign(arena, one, key, words, reply)
 
 
 def _judge_foreign(arena: Arena, one: str, key: Key, words: Sequence[bytes], reply: Reply) -> None:
@@ -105,54 +130,66 @@ def _judge_foreign(arena: Arena, one: str, key: Key, words: Sequence[bytes], rep
         )
 
 
-def _attempts(arena: Arena, key: Key) -> Iterator[list[bytes]]:
-    """Yield a reading and a writing call, of the kind that tenants may make, and a removal."""
+def _attempts(arena: Arena, key: Key, *, whole: bool) -> Iterator[list[bytes]]:
+    """Yield calls of commands that tenants have: of the key's type, or all of them."""
     allowed = commands_for(arena.contract, key.family)
     names = {*allowed["read"][-1:], *allowed["read"][:1], *allowed["write"][:1]}
     names |= set(allowed["write"][-1:])
-    for name in sorted(names):
+    for name in granted_commands(arena.contract) if whole else sorted(names):
         words = _call(arena, name, key)
         if words is not None:
             yield words
 
 
 def wrong_database(arena: Arena) -> tuple[int, int]:
-    """Let a tenant write its keys into the databases of other families.
+    """Let a tenant write its keys into the databases of other families, and read them there.
 
     Returns how many such writes were tried, and how many went through. Where the server has
-    rules by database each one is a finding.
+    rules by database each call that goes through is a finding.
     """
     tried = through = 0
-    numbers = [each.number for each in arena.contract.databases]
-    for number in numbers:
-        probes = []
-        for family in arena.contract.tenant_families:
-            writes = commands_for(arena.contract, family)["write"]
-            if family.access == "write" and number not in family.databases and writes:
-                key = arena.population.key(family, arena.id(ATTACKER))
-                probes.append((key, key.creation(b"lost")[1]))
-        replies = arena.ask(ATTACKER, number, [words for _, words in probes])
-        tried += len(probes)
-        for (key, words), reply in zip(probes, replies, strict=True):
-            if is_refusal(reply):
-                continue
-            through += 1
-            if arena.binds_databases:
+    for number in (each.number for each in arena.contract.databases):
+        writes, reads = _misplaced(arena, number)
+        answers = arena.ask(ATTACKER, number, [*writes, *reads])
+        done = [words for words, reply in zip(writes, answers, strict=False) if _got(reply)]
+        tried += len(writes)
+        through += len(done)
+        for words, reply in zip([*writes, *reads], answers, strict=True):
+            if arena.binds_databases and _got(reply):
                 arena.evidence.found(
-                    f"{spelled(words)} in database {number} (family {key.family.name})",
-                    found=shown(reply),
-                    wanted="NOPERM",
+                    f"{spelled(words)} in database {number}", found=shown(reply), wanted="NOPERM"
                 )
-        arena.as_admin([(b"DEL", key.name) for key, _ in probes], number)
+        arena.as_admin([(b"DEL", words[1]) for words in done], number)
     return tried, through
+
+
+def _misplaced(arena: Arena, number: int) -> tuple[list[Command], list[Command]]:
+    """Return writes and reads of a tenant's keys that belong into other databases than this."""
+    writes: list[Command] = []
+    reads: list[Command] = []
+    for family in arena.contract.tenant_families:
+        allowed = commands_for(arena.contract, family)
+        if family.access == "none" or number in family.databases:
+            continue
+        key = arena.population.key(family, arena.id(ATTACKER))
+        if family.access == "write" and allowed["write"]:
+            writes.append(key.creation(b"lost")[1])
+        calls_of = (_call(arena, name, key) for name in allowed["read"])
+        reads += [words for words in calls_of if words is not None]
+    return writes, reads
+
+
+def _got(reply: Reply) -> bool:
+    return not is_refusal(reply)
 
 
 def _call(arena: Arena, name: str, key: Key) -> list[bytes] | None:
     """Return the shortest call of a command with this key alone; None if the server has none."""
     spec = arena.commands.get(name)
-    if spec is None:
-        return None
-    found = calls(spec)
-    if not found:
-        return None
-    return [key.name if word is None else word for word in found[0]]
+    shape = _shortest(spec) if spec else None
+    return shape and [key.name if word is None else word for word in shape]
+
+
+@cache
+def _shortest(spec: CommandSpec) -> Call | None:
+    return next(iter(calls(spec)), None)

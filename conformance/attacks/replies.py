@@ -19,7 +19,11 @@ _NOT_UNDERSTOOD = ("ERR wrong number of arguments", "ERR unknown", "ERR syntax",
 
 
 class NoReply(redis.ResponseError):
-    """The connection was closed, or nothing came in time."""
+    """The connection was closed."""
+
+
+class TimedOut(NoReply):
+    """Nothing came in time, which says nothing of the one who was asked."""
 
 
 def is_refusal(reply: Reply) -> bool:
@@ -32,7 +36,9 @@ def is_refusal(reply: Reply) -> bool:
 
 def is_locked_out(reply: Reply) -> bool:
     """Say whether the session may do nothing at all any more."""
-    if isinstance(reply, NoReply | redis.exceptions.AuthenticationError):
+    if isinstance(reply, NoReply):
+        return not isinstance(reply, TimedOut)
+    if isinstance(reply, redis.exceptions.AuthenticationError):
         return True
     return isinstance(reply, redis.ResponseError) and str(reply).startswith(
         ("NOAUTH", "WRONGPASS", "ERR AUTH", "ERR Client sent AUTH")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING
 import redis
 
 from kryonix_cache.conformance.attacks.connections import converse, received
-from kryonix_cache.conformance.attacks.population import Key, secret_of
+from kryonix_cache.conformance.attacks.population import secret_of
+from kryonix_cache.conformance.attacks.quadrants import refused_on
 from kryonix_cache.conformance.attacks.replies import is_locked_out, is_refusal, shown, traces
+from kryonix_cache.conformance.attacks.sessions import latest_connection, wait_for_end
 from kryonix_cache.conformance.attacks.stage import channel_of, may_broadcast
+from kryonix_cache.conformance.attacks.sweep import spelled
 from kryonix_cache.conformance.evidence import answer_of
 from kryonix_cache.conformance.outcomes import RequirementNotMetError
 from kryonix_cache.fixtures.capabilities import TenantLogin
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.attacks.arena import Arena
     from kryonix_cache.reference_impl.connection import GuardedConnection, Reply
 
+_BYSTANDER = "r-bystander"
 _POLL_SECONDS = 0.002
 
 
@@ -33,6 +38,7 @@ class Open:
 
     plain: GuardedConnection
     queued: GuardedConnection
+    queued_number: int | None
     listening: GuardedConnection | None
 
 
@@ -51,7 +57,10 @@ class Revocation:
         self.channel = channel_of(arena, self.name)
 
     def play(self, take_away: Callable[[str], object]) -> float | None:
-        """Take the access away; return after how many seconds it was gone, None if it stayed."""
+        """Take the access away; return after how many seconds it was gone, None if it stayed.
+
+        The time counts from the call, not from its return.
+        """
         arena = self.arena
         arena.admit(self.name)
         old = arena.logins[self.name]
@@ -59,24 +68,36 @@ class Revocation:
         before = arena.state(keys)
         with ExitStack() as stack:
             opened = self._open(stack, old)
+            watching = stack.enter_context(ThreadPoolExecutor(1))
+            start = time.monotonic()
+            lost = watching.submit(self._lost, opened.plain, start)
             answer = answer_of(self.way, take_away, arena.id(self.name))
-            gone = time.monotonic()
-            seconds = self._lost(opened.plain, gone)
+            seconds = lost.result()
+            wait_for_end(arena, opened.queued_number, start + self.limit)
             self._transaction(opened.queued)
             if opened.listening is not None:
-                self._silence(opened.listening, gone)
-        self._refused_login(old)
+                self._silence(opened.listening, start)
+        if isinstance(seconds, str):
+            arena.evidence.found(
+                f"an open connection {self.limit:g} s after {self.way}",
+                found=f"TYPE gives {seconds}",
+                wanted="no access any more",
+            )
+        self.kept_out(old, f"after {self.way}")
+        if self.way in {"revoke", "rename"}:
+            self._removed(old)
         arena.compare(before, keys, f"after {self.way}")
-        if isinstance(answer, TenantLogin):
+        if self.way in {"rotate", "rename"}:
             self._new_login(answer)
-        arena.evidence.saw("revocations", seconds is not None)
-        return seconds
+        arena.evidence.saw("revocations", isinstance(seconds, float))
+        return seconds if isinstance(seconds, float) else None
 
     def _open(self, stack: ExitStack, login: TenantLogin) -> Open:
         visit = self.arena.visit
-        plain, queued, listening = (
+        plain, listening, queued = (
             stack.enter_context(visit(login, self.key.database)) for _ in range(3)
         )
+        number = latest_connection(self.arena, login.username)
         reply = converse(plain, [self._read()])[0]
         if isinstance(reply, redis.ResponseError):
             raise RequirementNotMetError(
@@ -88,32 +109,30 @@ class Revocation:
                 f"DEL in a transaction before {self.way}", found=shown(replies[-1]), wanted="QUEUED"
             )
         if not may_broadcast(self.arena):
-            return Open(plain, queued, None)
+            return Open(plain, queued, number, None)
         told = converse(listening, [(b"SUBSCRIBE", self.channel)])[0]
         if isinstance(told, redis.ResponseError):
             self.arena.evidence.found(
                 f"SUBSCRIBE before {self.way}", found=shown(told), wanted="a subscription"
             )
-            return Open(plain, queued, None)
-        return Open(plain, queued, listening)
+            return Open(plain, queued, number, None)
+        return Open(plain, queued, number, listening)
 
     def _read(self) -> tuple[bytes, bytes]:
         return (b"TYPE", self.key.name)
 
-    def _lost(self, connection: GuardedConnection, gone: float) -> float | None:
-        """Return when an open connection had lost its access; add a finding if it keeps it."""
+    def _lost(self, connection: GuardedConnection, start: float) -> float | str:
+        """Return after how many seconds an open connection has lost its access.
+
+        One that keeps it beyond the limit is no measurement: then what it was answered last.
+        """
         while True:
             reply = converse(connection, [self._read()])[0]
-            passed = time.monotonic() - gone
+            passed = time.monotonic() - start
             if _is_out(reply):
                 return passed
             if passed > self.limit:
-                self.arena.evidence.found(
-                    f"an open connection {passed:.1f} s after {self.way}",
-                    found=f"TYPE gives {shown(reply)}",
-                    wanted=f"no access after {self.limit:g} s",
-                )
-                return None
+                return shown(reply)
             time.sleep(_POLL_SECONDS)
 
     def _transaction(self, connection: GuardedConnection) -> None:
@@ -126,13 +145,13 @@ class Revocation:
                 wanted="a refusal",
             )
 
-    def _silence(self, connection: GuardedConnection, gone: float) -> None:
+    def _silence(self, connection: GuardedConnection, start: float) -> None:
         """Speak until the subscriber hears nothing more; add a finding if it goes on hearing."""
         text = secret_of(self.arena.id(self.name))
         while True:
             self.arena.as_admin([(b"PUBLISH", self.channel, text)])
             heard = [reply for reply in received(connection) if traces(reply, [text])]
-            passed = time.monotonic() - gone
+            passed = time.monotonic() - start
             if not heard:
                 return
             if passed > self.limit:
@@ -144,33 +163,50 @@ class Revocation:
                 return
             time.sleep(_POLL_SECONDS)
 
-    def _refused_login(self, login: TenantLogin) -> None:
-        if not self._opens(login, self.key):
-            return
-        self.arena.evidence.found(
-            f"a new connection with the old password after {self.way}",
-            found="it has access",
-            wanted="a refusal",
-        )
-
-    def _new_login(self, login: TenantLogin) -> None:
-        """Try the login that the system gave instead, with the keys that it is for."""
-        key = self.key
-        if self.way == "rename":
-            if self._opens(login, self.key):
+    def kept_out(self, login: TenantLogin, when: str) -> None:
+        """Add a finding where an old login opens anything: a session, a key, a channel."""
+        probes = [(b"PING",), self._read(), (b"SUBSCRIBE", self.channel)]
+        replies = self.arena.replies_to(login, self.key.database, probes)
+        for words, reply in zip(probes, replies, strict=True):
+            if not _is_out(reply):
                 self.arena.evidence.found(
-                    f"the key {key.name.decode()} of the old id, by the user of the new one",
-                    found="it has access",
-                    wanted="NOPERM",
+                    f"a new connection with the old password {when}",
+                    found=f"{spelled(words)} gives {shown(reply)}",
+                    wanted="a refusal",
                 )
-            key = self.arena.population.key(key.family, self.arena.id(renamed(self.name)))
-        if not self._opens(login, key):
+
+    def _removed(self, login: TenantLogin) -> None:
+        """Add a finding where the user of a removed tenant is still on the server."""
+        users = self.arena.as_admin([(b"ACL", b"USERS")])[0]
+        if isinstance(users, list) and login.username.encode() in users:
             self.arena.evidence.found(
-                f"the login that {self.way} gave", found="it has no access", wanted="access"
+                f"the user {login.username} after {self.way}",
+                found="it is still there",
+                wanted="no such user",
             )
 
-    def _opens(self, login: TenantLogin, key: Key) -> bool:
-        return not isinstance(self.arena.reply_to(login, key), redis.ResponseError)
+    def _new_login(self, answer: object) -> None:
+        """Try the login that the system gave instead, with the keys that it is for."""
+        arena, name = self.arena, self.name
+        if not isinstance(answer, TenantLogin):
+            arena.evidence.found(
+                f"the answer of {self.way}", found=type(answer).__name__, wanted="a TenantLogin"
+            )
+            return
+        if self.way == "rename":
+            name = renamed(self.name)
+            arena.keep(name, answer)
+            refused_on(arena, name, arena.population.keys(arena.id(self.name)), whole=True)
+        for key in arena.population.keys(arena.id(name)):
+            if key.family.access != "write":
+                continue
+            reply = arena.replies_to(answer, key.database, [(b"TYPE", key.name)])[0]
+            if isinstance(reply, redis.ResponseError):
+                arena.evidence.found(
+                    f"TYPE {key.name.decode()} by the login that {self.way} gave",
+                    found=shown(reply),
+                    wanted="access",
+                )
 
 
 def renamed(name: str) -> str:
@@ -182,27 +218,46 @@ def revocations(arena: Arena) -> dict[str, float | None]:
     """Take access away in every way; return after how many seconds each was effective."""
     access = arena.access
     seconds: dict[str, float | None] = {}
-    for way, take_away in (
-        ("suspend", access.suspend),
-        ("rotate", access.rotate),
-        ("revoke", access.revoke),
-        ("rename", lambda tenant: access.rename(tenant, arena.id(renamed("r-rename")))),
-    ):
-        seconds[way] = Revocation(arena, way).play(take_away)
+    arena.admit(_BYSTANDER)
+    with arena.visit(arena.logins[_BYSTANDER]) as standing:
+        for way, take_away in (
+            ("suspend", access.suspend),
+            ("rotate", access.rotate),
+            ("revoke", access.revoke),
+            ("rename", lambda tenant: access.rename(tenant, arena.id(renamed("r-rename")))),
+        ):
+            seconds[way] = Revocation(arena, way).play(take_away)
+            _untouched(arena, standing, way)
     _admit_again(arena)
     answer_of("revoke of a tenant without a user", access.revoke, arena.id("r-revoke"))
     return seconds
 
 
+def _untouched(arena: Arena, standing: GuardedConnection, way: str) -> None:
+    """See that another tenant keeps its connection, and can open one more."""
+    login = arena.logins[_BYSTANDER]
+    for what, reply in (
+        ("an open connection", converse(standing, [(b"PING",)])[0]),
+        ("a new connection", arena.replies_to(login, 0, [(b"PING",)])[0]),
+    ):
+        if isinstance(reply, redis.ResponseError):
+            arena.evidence.found(
+                f"{what} of another tenant after {way}", found=shown(reply), wanted="an answer"
+            )
+
+
 def _admit_again(arena: Arena) -> None:
-    """See that a user who was kept out is let in again."""
-    arena.admit("r-suspend")
-    key = arena.population.key(arena.population.home("string"), arena.id("r-suspend"))
-    reply = arena.ask("r-suspend", key.database, [(b"TYPE", key.name)])[0]
+    """See that a user who was kept out is let in again, and not with the old password."""
+    suspension = Revocation(arena, "suspend")
+    old = arena.logins[suspension.name]
+    arena.admit(suspension.name)
+    key = suspension.key
+    reply = arena.ask(suspension.name, key.database, [(b"TYPE", key.name)])[0]
     if isinstance(reply, redis.ResponseError):
         arena.evidence.found(
             "a user admitted again after suspend", found=shown(reply), wanted="access"
         )
+    suspension.kept_out(old, "once the user is admitted again after suspend")
 
 
 def _is_out(reply: Reply) -> bool:

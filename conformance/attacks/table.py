@@ -14,7 +14,7 @@ from kryonix_cache.conformance.errors import AttackTableError
 from kryonix_cache.reference_impl.contract.model import KeyType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Judge = Literal["refused", "silent", "harmless", "quiet", "no-more"]
 
@@ -69,10 +69,14 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class AttackTable:
-    """All attacks, and from which share of untried commands on a sweep says nothing."""
+    """All attacks, and from which share of untried commands on a sweep says nothing.
+
+    `exempt` are the commands that no user can be refused on some server, with the reason.
+    """
 
     attacks: tuple[Attack, ...]
     untried_percent: float
+    exempt: Mapping[str, str]
 
     def of(self, requirement: str) -> tuple[Attack, ...]:
         """Return the attacks of one requirement."""
@@ -102,7 +106,15 @@ def parse_table(text: str) -> AttackTable:
         seen.add(each.id)
     if not attacks:
         raise AttackTableError("The table of attacks holds none.")
-    return AttackTable(attacks, limit)
+    return AttackTable(attacks, limit, dict(_exempt(raw.get("exempt", ()))))
+
+
+def _exempt(raw: object) -> Iterator[tuple[str, str]]:
+    for each in cast("list[Mapping[str, object]]", raw):
+        command, reason = each.get("command"), each.get("reason")
+        if not (isinstance(command, str) and command and isinstance(reason, str) and reason):
+            raise AttackTableError("An exempt command of the table of attacks has no reason.")
+        yield command, reason
 
 
 def _attack(raw: Mapping[str, object]) -> Attack:

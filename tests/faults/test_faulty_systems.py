@@ -20,6 +20,8 @@ FAULTY_MODULES = (
     "isolation",
     "commands",
     "access",
+    "grants",
+    "logins",
     "sockets",
     "seeding",
     "accidents",
