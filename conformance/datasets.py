@@ -70,12 +70,27 @@ def read_dataset(clients: Clients, contract: Contract) -> Dataset:
 def digests(clients: Clients, contract: Contract) -> dict[Place, str]:
     """Return a digest of the value of every key of every database, expiries left out."""
     found: dict[Place, str] = {}
-    for batch in scan(clients, [each.number for each in contract.databases], sizes=False):
-        for name, *_ in batch.rows:
-            payload = clients[batch.database].dump(name)
+    for database, names in names_by_database(clients, contract).items():
+        with clients[database].pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.dump(name)
+            payloads = cast("list[bytes | None]", pipeline.execute())
+        for name, payload in zip(names, payloads, strict=True):
             if payload is not None:
-                found[batch.database, name] = hashlib.sha256(payload).hexdigest()
+                found[database, name] = hashlib.sha256(payload).hexdigest()
     return found
+
+
+def names_by_database(clients: Clients, contract: Contract) -> dict[int, list[bytes]]:
+    """Return the names of the keys of each database of the contract that holds any, in order."""
+    filled = cast("Mapping[str, object]", clients[0].info("keyspace"))
+    return {
+        each.number: sorted(
+            set(cast("Iterable[bytes]", clients[each.number].scan_iter(count=1000)))
+        )
+        for each in contract.databases
+        if f"db{each.number}" in filled
+    }
 
 
 def planned_dataset(plan: SeedPlan) -> Dataset:

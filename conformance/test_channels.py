@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kryonix_cache.conformance.model.broadcasting import Post, Studio
+from kryonix_cache.conformance.model.broadcasting import Ear, Post, Studio
 from kryonix_cache.conformance.model.machine import WHOLE, play_machine
 from kryonix_cache.conformance.model.programs import CHANNELS, NUMBERS, TENANT_NAMES, extent
 from kryonix_cache.conformance.model.stages import BENCH
+from kryonix_cache.conformance.model.waiting import judge_wait
 from kryonix_cache.conformance.outcomes import NotOffered
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 
 @pytest.mark.requirement("isolation.queues")
 def test_a_job_reaches_its_own_tenant_in_order(stages: Stages) -> None:
-    """Pushes, pops, counts and lists of each tenant are those of queues that nobody else has."""
+    """Pushes, pops, counts and lists of each tenant are those of queues that nobody else has.
+
+    A pop that waits is ended by a job of its own tenant, and by no other.
+    """
     with stages.on_bench("queues") as stage:
+        judge_wait(stage)
         play_machine(stage, WHOLE, stages.origin, extent(stages.depth, examples=10, steps=20))
 
 
@@ -45,7 +50,8 @@ def test_a_broadcast_reaches_its_own_subscribers_only(stages: Stages, evidence: 
     """Whoever listens receives what its own tenant sends there, once and in order, and no more.
 
     That nothing else comes is not waited for: after all else each tenant sends a marker of its
-    own, and a foreign message would have to stand before it.
+    own, and a foreign message would have to stand before it. On a server that nobody else uses
+    every channel is listened to as well: what is sent there is on the sender's own channels.
     """
     posts = st.builds(
         Post,
@@ -59,38 +65,58 @@ def test_a_broadcast_reaches_its_own_subscribers_only(stages: Stages, evidence: 
     # Own channels may be used on a live target; elsewhere the bench lets a system do its worst.
     server = session.system_target if session.target.live else session.bench_server(BENCH)
     evidence.ran_on = session.ran_on(server)
-    with session.surroundings_of(server, "isolation.pubsub") as surroundings:
+    with (
+        session.surroundings_of(server, "isolation.pubsub") as surroundings,
+        session.clients_of(server, "isolation.pubsub") as raw,
+    ):
         broadcasts = session.system_in(surroundings).broadcasts
         if broadcasts is None:
             raise NotOffered("the system offers no broadcasts")
         tenant_id = session.plan.tenants.id
-        studio = Studio(broadcasts, tenant_id, evidence, alone=not server.live)
+        studio = Studio(
+            broadcasts, tenant_id, session.plan.contract, evidence, alone=not server.live
+        )
 
         @extent(stages.depth, examples=12)
         @given(
             listening=listening,
             program=st.lists(posts, min_size=1, max_size=12),
             at_once=st.booleans(),
+            overheard=st.booleans(),
         )
-        @example(listening=_LISTENING, program=[Post("ab", "news", 0)], at_once=False)
-        @example(listening=_LISTENING, program=[Post("a", "news", 0)], at_once=False)
-        @example(listening=_LISTENING, program=_EVERYBODY_POSTS, at_once=False)
-        @example(listening=_LISTENING, program=_EVERYBODY_POSTS, at_once=True)
+        @example(
+            listening=_LISTENING, program=[Post("ab", "news", 0)], at_once=False, overheard=False
+        )
+        @example(
+            listening=_LISTENING, program=[Post("a", "news", 0)], at_once=False, overheard=False
+        )
+        @example(
+            listening=_LISTENING, program=[Post("a", "news", 0)], at_once=False, overheard=True
+        )
+        @example(listening=_LISTENING, program=_EVERYBODY_POSTS, at_once=False, overheard=False)
+        @example(listening=_LISTENING, program=_EVERYBODY_POSTS, at_once=True, overheard=True)
         def hold(
             listening: dict[str, tuple[str, ...]],
             program: list[Post],
             at_once: bool,  # noqa: FBT001 (drawn by Hypothesis)
+            overheard: bool,  # noqa: FBT001 (drawn by Hypothesis)
         ) -> None:
             evidence.start_over()
             with ExitStack() as stack:
+                ear = (
+                    stack.enter_context(Ear.open(raw[0])) if overheard and not server.live else None
+                )
                 listeners = studio.listen(listening, stack)
                 groups = [[p for p in program if p.tenant == name] for name in TENANT_NAMES]
                 with ThreadPoolExecutor(len(TENANT_NAMES) if at_once else 1) as pool:
                     sent = list(pool.map(studio.send, groups if at_once else [program]))
                 for listener in listeners:
                     studio.judge(listener, program)
-                for each in sent:
-                    studio.count(each, listening)
+                # An ear is one more who hears each post.
+                if ear is None:
+                    studio.count([each for group in sent for each in group], listening)
+                else:
+                    studio.judge_channels(ear.heard(), program)
             evidence.settle()
 
         hold()

@@ -9,6 +9,7 @@ connection that the system under test does not know of.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,7 +33,7 @@ from kryonix_cache.conformance.outcomes import NotOffered
 from kryonix_cache.reference_impl.errors import InvalidTenantIdError, KeyPartError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kryonix_cache.conformance.datasets import Place
     from kryonix_cache.conformance.evidence import Evidence
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 
 LISTS_ON_LIVE = 2
 """How many examples with lists are played on a live server, where millions of keys may lie."""
+
+
+END_SECONDS = 5.0
+"""So much may be between two readings of the moment at which one key expires."""
 
 
 @pytest.mark.requirement("isolation.read")
@@ -75,6 +80,10 @@ def test_no_tenant_deletes_what_another_wrote(stages: Stages) -> None:
 @pytest.mark.requirement("isolation.own-namespace")
 def test_a_handle_touches_only_its_tenants_keys(stages: Stages) -> None:
     """Every key that appears or changes while one tenant works belongs to that tenant.
+
+    A change is one of the value or of the time at which the key expires. Channels are judged by
+    isolation.pubsub. What a system does after the last call of a program has been answered is
+    not seen.
 
     This is played on a server that nobody else uses, where every key can be looked at, and
     held against what lay there before the system first worked: what it always writes, whatever
@@ -148,7 +157,9 @@ def _touch_only_own_keys(
         for operation in writes
         for index in range(len(operation.entries))
     ]
-    each_once = [Call("a", operation) for operation in stage.operations]
+    each_once = [
+        Call("a", operation, number=number) for number in (0, 1) for operation in stage.operations
+    ]
 
     @how_much
     @given(st.lists(calls(stage.operations, ("a",)), min_size=1, max_size=12))
@@ -160,12 +171,14 @@ def _touch_only_own_keys(
         for step in others:
             play.take(step)
         before = stage.state()
+        ends = stage.ends(before)
         own = [Single(call) for call in program]
         looks = [Single(Call("a", each)) for each in stage.operations if each.aspect != "write"]
         for step in own + looks:
             play.take(step)
         after = stage.state()
         stage.evidence.saw("keys", len(after))
+        _keep_ends(stage, ends, stage.ends(before.keys() & after.keys()), own)
         changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         # Whoever wrote it: a key of nobody in the run was made or changed by the system.
         changed |= {
@@ -185,6 +198,30 @@ def _touch_only_own_keys(
         stage.evidence.settle()
 
     hold()
+
+
+def _keep_ends(
+    stage: IsolationStage,
+    before: Mapping[Place, float | None],
+    after: Mapping[Place, float | None],
+    steps: Sequence[Single],
+) -> None:
+    """Judge that the keys of others expire when they would have expired."""
+    for (database, key), end in after.items():
+        parsed = stage.contract.parse(database, key)
+        was = before[database, key]
+        if parsed is not None and parsed.tenant == stage.tenant_id("a"):
+            continue
+        if end is not None and was is not None and abs(end - was) < END_SECONDS:
+            continue
+        now = time.time()
+        stage.compare(
+            f"when the key {key.decode(errors='backslashreplace')!a} of database {database}, "
+            "which is not the tenant's, expires",
+            "never" if end is None else f"in {end - now:.0f} s",
+            "never" if was is None else f"in {was - now:.0f} s",
+            steps,
+        )
 
 
 def _refuse_separators(

@@ -21,6 +21,7 @@ from kryonix_cache.fixtures.strategies import (
     known_hostile_ids,
     neighbours,
     no_texts,
+    too_long,
     words_as_ids,
 )
 from kryonix_cache.reports.lines import EVIDENCE_LIMIT
@@ -41,6 +42,8 @@ seconds."""
 _SHOWN_KEYS = 2
 _ANYBODY = "a"
 _LONGEST = 120
+CHANNEL = "channel"
+"""How the contract calls the part that names a channel."""
 
 
 @pytest.mark.requirement("isolation.hostile-ids")
@@ -101,13 +104,12 @@ class _Offers:
         play = self._stage.open_as(VICTIM)
         for operation in self._stage.operations:
             call = _call_with_names(operation)
-            names = (
-                1 if isinstance(operation, Publish) else len(call.entry.parts) if call.entry else 0
-            )
-            for position in range(names):
+            names = [name for name, _ in call.entry.parts] if call.entry else []
+            for position, name in enumerate([CHANNEL] if isinstance(operation, Publish) else names):
+                longer = too_long(self._stage.contract.parts[name])
                 offered = [
                     Call(_ANYBODY, operation, call.index, instead=(position, part))
-                    for part in HOSTILE_PARTS
+                    for part in (*HOSTILE_PARTS, *([longer] if longer else []))
                 ]
                 self._evidence.saw("names", len(offered))
                 self._judge_all(play.ask, {_shortened(str(each)): each for each in offered})
@@ -203,4 +205,4 @@ def _call_with_names(operation: Operation) -> Call:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"

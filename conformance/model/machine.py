@@ -8,8 +8,11 @@ says what of it is judged, so that each requirement finds what is its own and no
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from itertools import permutations
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -17,9 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from kryonix_cache.conformance.model.entries import projected
 from kryonix_cache.conformance.model.operations import UNJUDGED, Call
 from kryonix_cache.conformance.model.programs import NUMBERS, PAUSES, TENANT_NAMES
+from kryonix_cache.conformance.model.scripts import scripts
 from kryonix_cache.conformance.model.shortening import shortened
-from kryonix_cache.conformance.model.snippet import RaiseShown, ReplyShown, ValueShown
+from kryonix_cache.conformance.model.snippet import RaiseShown, ReplyShown, TraceShown, ValueShown
 from kryonix_cache.conformance.model.steps import AtOnce, Pause, Single
+from kryonix_cache.conformance.model.traces import foreign_traces
 from kryonix_cache.conformance.outcomes import RequirementNotMetError, SystemRaisedError
 
 if TYPE_CHECKING:
@@ -27,17 +32,25 @@ if TYPE_CHECKING:
 
     from hypothesis import settings
 
+    from kryonix_cache.conformance.model.entries import Entry
     from kryonix_cache.conformance.model.operations import Aspect, Operation
     from kryonix_cache.conformance.model.play import Play
     from kryonix_cache.conformance.model.snippet import Origin, Shown
     from kryonix_cache.conformance.model.stage import IsolationStage
     from kryonix_cache.conformance.model.steps import Step, Turn
 
+T = TypeVar("T")
+
+_CROWDS = [crowd for size in (2, 3, 4) for crowd in permutations(TENANT_NAMES, size)]
 _MOST_AT_ONCE = 8
 _ATTEMPTS = 5
 """How often steps are played that may show a breach one time and not another."""
 _ASYNC = "async_tenant_store"
 _LOOKS = {"read", "list"}
+_PLACES = 6
+"""How many places of entries calls are drawn for: each is met where there are 2 or 3."""
+_MOST_DRAWN = 2**24 - 1
+"""Numbers up to this are drawn evenly by Hypothesis, of larger ones more often the small."""
 _REMEMBERED = (
     "the system runs in another process, so what it remembers of earlier steps may be part of it"
 )
@@ -89,10 +102,22 @@ class Referee:
         if self._error is None:
             self._remembering(self._begin)
 
-    def take(self, step: Step) -> None:
-        """Play a step unless there was a breach."""
+    def take(self, *steps: Step) -> None:
+        """Play steps unless there was a breach."""
+        for step in steps:
+            if self._error is None:
+                self._remembering(partial(self._take, step))
+
+    def end(self) -> None:
+        """Look at everything once more, where after the steps only a part was looked at."""
         if self._error is None:
-            self._remembering(lambda: self._take(step))
+            self._remembering(self._end)
+
+    def age(self, seconds: int, write: Call) -> None:
+        """Let time pass; where nobody holds anything, for what is written first."""
+        if self._error is None and not any(self._play.models.values()):
+            self.take(Single(write))
+        self.take(Pause(seconds))
 
     def settle(self) -> None:
         """Raise what went wrong; for a breach, with the findings of the shortest steps."""
@@ -132,6 +157,7 @@ class Referee:
         self._begin()
         for step in steps:
             self._take(step)
+        self._end()
 
     def _begin(self) -> None:
         self._play = self._stage.begin()
@@ -149,31 +175,46 @@ class Referee:
             self._count(turn.call)
             if turn.call.operation.aspect in self._lens.replies:
                 self._judge_reply(turn)
-        if self._lens.values or self._lens.presence:
-            self._judge_server()
+        self._judge_server(self._stage.homes_of(step))
         evidence.settle()
 
-    def _judge_reply(self, turn: Turn) -> None:
-        if turn.wanted is not UNJUDGED and self._stage.compare(
-            str(turn.call), turn.found, turn.wanted, self._play.steps
-        ):
-            self._show(ReplyShown(turn.call, turn.wanted))
+    def _end(self) -> None:
+        self._judge_server(None)
+        self._stage.evidence.settle()
 
-    def _judge_server(self) -> None:
-        held = self._stage.held()
-        for name in TENANT_NAMES:
-            model = self._play.models[name]
-            for entry in self._stage.entries:
-                found, wanted = held[name, entry], model.get(entry)
-                if self._lens.values and wanted is not None:
-                    value = wanted.value if entry.kind != "queue" else list(wanted.value)
-                    where = f"the key of {name}'s {entry}"
-                    if self._differs(where, projected(found, value), value):
-                        self._show(ValueShown(name, entry, value))
-                if self._lens.presence and self._differs(
-                    f"there is {name}'s {entry}", found is not None, wanted is not None
-                ):
-                    self._show(ValueShown(name, entry, wanted is not None, presence_only=True))
+    def _judge_reply(self, turn: Turn) -> None:
+        if turn.wanted is UNJUDGED:
+            return
+        if self._differs(str(turn.call), turn.found, turn.wanted):
+            self._show(ReplyShown(turn.call, turn.wanted))
+            return
+        prefix, tenant = self._stage.run_prefix, turn.call.tenant
+        traces = foreign_traces(turn.reply, tenant, prefix)
+        if self._differs(f"{turn.call}, what it tells of others", traces, []):
+            self._show(TraceShown(turn.call))
+
+    def _judge_server(self, homes: Collection[int] | None) -> None:
+        """Judge what lies in these databases; in all of them for None."""
+        if not (self._lens.values or self._lens.presence):
+            return
+        for (name, entry), found in self._stage.held(homes).items():
+            wanted = self._play.models[name].get(entry)
+            if self._lens.values and wanted is not None:
+                self._judge_value(name, entry, found, wanted.value)
+            if self._lens.presence and self._differs(
+                f"there is {name}'s {entry}", found is not None, wanted is not None
+            ):
+                self._show(ValueShown(name, entry, wanted is not None, "presence"))
+
+    def _judge_value(self, name: str, entry: Entry, found: object, value: object) -> None:
+        value = list(value) if isinstance(value, list) else value
+        where = f"the key of {name}'s {entry}"
+        if self._differs(where, projected(found, value), value):
+            self._show(ValueShown(name, entry, value))
+            return
+        traces = foreign_traces(found, name, self._stage.run_prefix)
+        if self._differs(f"{where}, what it tells of others", traces, []):
+            self._show(ValueShown(name, entry, [], "traces"))
 
     def _differs(self, what: str, found: object, wanted: object) -> bool:
         return self._stage.compare(what, found, wanted, self._play.steps)
@@ -199,22 +240,29 @@ def calls(
     operations: Sequence[Operation], tenants: Sequence[str] = TENANT_NAMES
 ) -> st.SearchStrategy[Call]:
     """Draw calls of these operations by any of the tenants."""
-    return st.builds(
-        Call,
-        tenant=st.sampled_from(tenants),
-        operation=st.sampled_from(operations),
-        index=st.integers(0, 5),
-        number=st.integers(0, NUMBERS),
-    )
+    # One number for all of a call: each that Hypothesis draws costs as much as a call.
+    many = len(tenants) * len(operations) * _PLACES * (NUMBERS + 1)
+
+    def call(drawn: int) -> Call:
+        drawn, number = divmod(drawn, NUMBERS + 1)
+        drawn, index = divmod(drawn, _PLACES)
+        tenant, operation = divmod(drawn, len(operations))
+        return Call(tenants[tenant], operations[operation], index, number)
+
+    return st.integers(0, many - 1).map(call)
 
 
 def play_machine(stage: IsolationStage, lens: Lens, origin: Origin, how_much: settings) -> None:
-    """Play random sequences of steps on the stage, and judge them through the lens.
+    """Play the scripts and random sequences of steps on the stage; judge them through the lens.
 
     Raises RequirementNotMetError with the findings of the shortest sequence that shows a breach.
     """
     __tracebackhide__ = True
     referee = Referee(stage, lens, origin)
+    for script in scripts(referee.operations):
+        referee.begin()
+        referee.take(*script)
+        referee.end()
     run_state_machine_as_test(_machine(referee), settings=how_much)
     referee.settle()
 
@@ -222,7 +270,6 @@ def play_machine(stage: IsolationStage, lens: Lens, origin: Origin, how_much: se
 def _machine(referee: Referee) -> type[RuleBasedStateMachine]:
     in_threads = _of(referee, but={_ASYNC})
     in_tasks = _of(referee, only={_ASYNC})
-    crowd = st.lists(st.sampled_from(TENANT_NAMES), min_size=2, max_size=4, unique=True)
 
     class Tenants(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -233,29 +280,31 @@ def _machine(referee: Referee) -> type[RuleBasedStateMachine]:
         def one_call(self, call: Call) -> None:
             referee.take(Single(call))
 
-        @rule(call=calls(referee.operations), tenants=crowd)
-        def the_same_by_several(self, call: Call, tenants: list[str]) -> None:
+        @rule(call=calls(referee.operations), tenants=st.sampled_from(_CROWDS))
+        def the_same_by_several(self, call: Call, tenants: tuple[str, ...]) -> None:
             for tenant in tenants:
                 referee.take(Single(Call(tenant, call.operation, call.index, call.number)))
 
-        @precondition(lambda _: bool(in_threads))
+        @_where(in_threads)
         @rule(batch=_batches(in_threads))
         def at_once_by_threads(self, batch: list[Call]) -> None:
             referee.take(AtOnce(tuple(batch), "threads"))
 
-        @precondition(lambda _: bool(in_tasks))
+        @_where(in_tasks)
         @rule(batch=_batches(in_tasks))
         def at_once_by_tasks(self, batch: list[Call]) -> None:
             referee.take(AtOnce(tuple(batch), "tasks"))
 
         @rule(scene=_scenes(referee.operations))
         def about_one_entry(self, scene: Scene) -> None:
-            for step in scene.steps():
-                referee.take(step)
+            referee.take(*scene.steps())
 
-        @rule(seconds=st.sampled_from(PAUSES))
-        def time_passes(self, seconds: int) -> None:
-            referee.take(Pause(seconds))
+        @rule(call=calls(_writes(referee.operations)), seconds=st.sampled_from(PAUSES))
+        def time_passes(self, call: Call, seconds: int) -> None:
+            referee.age(seconds, call)
+
+        def teardown(self) -> None:
+            referee.end()
 
     return Tenants
 
@@ -288,24 +337,45 @@ class Scene:
             yield AtOnce(tuple(fit), self.by)
 
 
-@st.composite
-def _scenes(draw: st.DrawFn, operations: Sequence[Operation]) -> Scene:
+def _scenes(operations: Sequence[Operation]) -> st.SearchStrategy[Scene]:
+    return _by_chance(lambda chance: _scene(operations, chance))
+
+
+def _by_chance(make: Callable[[random.Random], T]) -> st.SearchStrategy[T]:
+    """Draw one number, and whatever is made of it: Hypothesis need not make it smaller."""
+    return st.integers(0, _MOST_DRAWN).map(lambda drawn: make(random.Random(drawn)))  # noqa: S311 (repeatable, no secret)
+
+
+def _call(chance: random.Random, operations: Sequence[Operation], names: Sequence[str]) -> Call:
+    return Call(
+        chance.choice(names),
+        chance.choice(operations),
+        chance.randrange(_PLACES),
+        chance.randint(0, NUMBERS),
+    )
+
+
+def _scene(operations: Sequence[Operation], chance: random.Random) -> Scene:
     kinds = list(dict.fromkeys(each.entries[0].kind for each in operations if each.entries))
-    kind = draw(st.sampled_from(kinds))
+    kind = chance.choice(kinds)
     about = [each for each in operations if each.entries and each.entries[0].kind == kind]
-    tenants = draw(st.permutations(TENANT_NAMES))[:2]
-    index = draw(st.integers(0, 5))
-    writes = [each for each in about if each.aspect == "write"]
-    first = [calls(writes, [name]).map(lambda call: replace(call, index=index)) for name in tenants]
-    drawn = calls(writes * 2 + about, tenants).map(lambda call: replace(call, index=index))
+    tenants = chance.sample(TENANT_NAMES, 2)
+    writes = _writes(about)
+    drawn = [_call(chance, writes, [name]) for name in tenants]
+    drawn += [_call(chance, writes * 2 + about, tenants) for _ in range(chance.randint(0, 4))]
+    index = chance.randrange(_PLACES)
     return Scene(
-        calls=(*map(draw, first), *draw(st.lists(drawn, max_size=4))),
-        by=draw(st.sampled_from(["turns", "turns", "threads", "tasks"])),
-        seconds=draw(st.sampled_from((0, *PAUSES[:-1]))),
+        calls=tuple(replace(call, index=index) for call in drawn),
+        by=chance.choice(("turns", "turns", "threads", "tasks")),
+        seconds=chance.choice((0, *PAUSES[:-1])),
         looks=tuple(
             Call(name, each, index) for each in about for name in tenants if each.aspect in _LOOKS
         ),
     )
+
+
+def _writes(operations: Sequence[Operation]) -> list[Operation]:
+    return [each for each in operations if each.aspect == "write"]
 
 
 def _of(
@@ -318,7 +388,16 @@ def _of(
     )
 
 
+def _where(operations: Sequence[Operation]) -> Callable[[T], T]:
+    """Leave a rule out where there are no such operations."""
+    return precondition(lambda _: bool(operations))
+
+
 def _batches(operations: Sequence[Operation]) -> st.SearchStrategy[list[Call]]:
     if not operations:
         return st.nothing()
-    return st.lists(calls(operations), min_size=2, max_size=_MOST_AT_ONCE)
+    return _by_chance(
+        lambda chance: [
+            _call(chance, operations, TENANT_NAMES) for _ in range(chance.randint(2, _MOST_AT_ONCE))
+        ]
+    )

@@ -273,13 +273,17 @@ class Push(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Pop(Operation):
-    """Takes the oldest job of a queue, and may wait for one."""
+    """Takes the oldest job of a queue, and may wait for one: `waits` seconds where given."""
+
+    waits: float | None = None
 
     aspect: ClassVar[Aspect] = "read"
 
     def arguments(self, call: Call) -> Arguments:
-        """Return the queue and, one time in eight, a short wait."""
+        """Return the queue and the wait; without one, one time in eight a short one."""
         args, _ = cast("Entry", call.entry).arguments
+        if self.waits is not None:
+            return args, {"wait": self.waits}
         return args, {"wait": 0.01} if call.number % 8 == 7 else {}  # noqa: PLR2004 (the last of eight)
 
     def effect(self, call: Call, model: Model) -> object:

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kryonix_cache.conformance.evidence import answer_of
 from kryonix_cache.conformance.model.operations import UNJUDGED
-from kryonix_cache.conformance.model.programs import TENANT_NAMES
+from kryonix_cache.conformance.model.programs import SWITCH_SECONDS, TENANT_NAMES
 from kryonix_cache.conformance.model.steps import AtOnce, Pause, Single, Step, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
     from kryonix_cache.conformance.model.operations import Call, Model
     from kryonix_cache.fixtures.system import System
@@ -25,7 +28,8 @@ _PATIENCE_SECONDS = 30.0
 class Play:
     """Handles of the tenants that are opened when they are first used, and the models.
 
-    `run` plays a coroutine to its end; `pass_time` lets so many seconds pass on the server.
+    `run` plays a coroutine to its end; `pass_time` lets so many seconds pass on the server;
+    `threads` has one for each lane of a step.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Play:
         tenant_id: Callable[[str], str],
         run: Callable[[Coroutine[Any, Any, list[Any]]], list[Any]],
         pass_time: Callable[[int], None],
+        threads: ThreadPoolExecutor,
     ) -> None:
         self.models: dict[str, Model] = {name: {} for name in TENANT_NAMES}
         self.steps: list[Step] = []
@@ -41,6 +46,7 @@ class Play:
         self._tenant_id = tenant_id
         self._run = run
         self._pass_time = pass_time
+        self._threads = threads
         self._handles: dict[tuple[str, str], Any] = {}
 
     def take(self, step: Step) -> list[Turn]:
@@ -67,7 +73,8 @@ class Play:
         for call, reply in zip(calls, replies, strict=True):
             wanted = call.operation.effect(call, self.models[call.tenant])
             shown = answer_of(f"the reply to {call}", call.operation.shown, reply, wanted)
-            turns.append(Turn(call, UNJUDGED if wanted is UNJUDGED else shown, wanted))
+            found = UNJUDGED if wanted is UNJUDGED else shown
+            turns.append(Turn(call, found, wanted, reply))
         return turns
 
     def handle(self, call: Call) -> Any:
@@ -88,27 +95,29 @@ class Play:
         return _kept(answer_of(str(call), call.make, handle))
 
     def _in_threads(self, step: AtOnce) -> list[Any]:
-        groups = step.by_tenant
-        barrier = threading.Barrier(len(groups))
+        lanes = step.lanes
+        barrier = threading.Barrier(len(lanes))
 
         def play(places: Sequence[int]) -> list[Any]:
             barrier.wait(_PATIENCE_SECONDS)
             return [self._answer_in_thread(step.calls[place]) for place in places]
 
-        with ThreadPoolExecutor(len(groups)) as pool:
-            found = [pool.submit(play, places) for places in groups.values()]
-        return _in_order(groups.values(), [each.result() for each in found])
+        with _often_switching():
+            played = [self._threads.submit(play, places) for places in lanes]
+            # All of them to their end, so that none of a failed step still runs during the next.
+            wait(played)
+        return _in_order(lanes, [each.result() for each in played])
 
     def _answer_in_thread(self, call: Call) -> Any:
         return _kept(answer_of(str(call), call.make, self.handle(call)))
 
     def _as_tasks(self, step: AtOnce) -> list[Any]:
-        groups = step.by_tenant
+        lanes = step.lanes
         programs = [
             [(step.calls[place], self.handle(step.calls[place])) for place in places]
-            for places in groups.values()
+            for places in lanes
         ]
-        return _in_order(groups.values(), self._run(_together(programs)))
+        return _in_order(lanes, self._run(_together(programs)))
 
     def _age(self, seconds: int) -> None:
         for model in self.models.values():
@@ -117,6 +126,17 @@ class Play:
                     held.left -= seconds
                     if held.left <= 0:
                         del model[entry]
+
+
+@contextmanager
+def _often_switching() -> Iterator[None]:
+    """Let threads take turns so often that they meet between two lines of Python."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 async def _in_turn(program: Sequence[tuple[Call, Any]]) -> list[Any]:
@@ -152,11 +172,11 @@ def _give(outcome: Any) -> Any:
     return outcome
 
 
-def _in_order(groups: Any, replies: Sequence[Sequence[Any]]) -> list[Any]:
-    """Return the replies of groups of places in the order of the places."""
+def _in_order(lanes: Sequence[Sequence[int]], replies: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return the replies of the lanes in the order of the calls."""
     found = {
         place: reply
-        for places, answers in zip(groups, replies, strict=True)
+        for places, answers in zip(lanes, replies, strict=True)
         for place, reply in zip(places, answers, strict=True)
     }
     return [found[place] for place in sorted(found)]

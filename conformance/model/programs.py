@@ -20,9 +20,21 @@ MODULES = ("crm", "crm-users")
 CHANNELS = ("news", "new", "news-x")
 TTL_SECONDS = 300
 TTLS = (TTL_SECONDS, 100, 1200)
-PAUSES = (50, 100, 300, 1800)
-"""Seconds that pass at once. Whatever is left of a time to live is 0 or far from it (50 s), so
-that the real time of a play decides nothing."""
+BRIEF_SECONDS = 50
+PAUSES = (BRIEF_SECONDS, 100, BRIEF_SECONDS, 300, 100, 300, 1700, 1800)
+"""Seconds that pass at once, as often as they are drawn: after the long ones little is left.
+
+Whatever is left of a time to live is 0 or far from it (50 s), so that the real time of a play
+decides nothing."""
+
+MOST_LANES = 16
+"""How many threads or tasks play at once: as many as a pool of clients has connections."""
+
+SWITCH_SECONDS = 1e-5
+"""How long a thread may run before another one does, where calls are made at once.
+
+By default it is 5 ms, in which a call is over: what threads could spoil between two lines of
+Python would never show."""
 
 NUMBERS = 999
 """Values are numbered from 0 to this."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kryonix_cache.conformance.model.operations import Names, Pop, Read
+from kryonix_cache.conformance.model.programs import SWITCH_SECONDS
 from kryonix_cache.conformance.model.steps import AtOnce, Pause, Single
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ _SUFFIXES = {
 _ASYNC = "async_tenant_store"
 _READS = {"answer": "get({key!r})", "queue": "lrange({key!r}, 0, -1)"}
 _READ = "hgetall({key!r})"
+
+_FOUND = {
+    "value": "projected(held, wanted)",
+    "presence": "held is not None",
+    "traces": "foreign_traces(held, {tenant!r}, RUN)",
+}
+_IMPORT_TRACES = "from kryonix_cache.conformance.model.traces import foreign_traces"
 
 _HEAD = '''\
 """
@@ -89,7 +97,11 @@ def pass_time(seconds):
 
 '''
 
-_AT_ONCE = '''
+_AT_ONCE = f'''
+# So often do threads take turns that they meet between two lines of Python.
+sys.setswitchinterval({SWITCH_SECONDS})
+
+
 def at_once(*programs):
     """Make the calls of each program in a thread of its own; return all replies."""
     start = threading.Barrier(len(programs))
@@ -144,18 +156,30 @@ class ReplyShown:
 class ValueShown:
     """The comparison that failed was that of what an entry holds on the server.
 
-    With `presence_only` it was asked only whether it is there.
+    `look` says what of it was asked: its value, whether it is there, or whom else it names.
     """
 
     tenant: str
     entry: Entry
     wanted: object
-    presence_only: bool = False
+    look: Literal["value", "presence", "traces"] = "value"
 
     def __str__(self) -> str:
-        if self.presence_only:
+        if self.look == "presence":
             return f"{self.tenant}'s {self.entry} must {'' if self.wanted else 'not '}be there"
+        if self.look == "traces":
+            return f"{self.tenant}'s {self.entry} must name nobody else on the server"
         return f"{self.tenant}'s {self.entry} must hold {self.wanted!r} on the server"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceShown:
+    """What a reply told of other tenants was more than nothing."""
+
+    call: Call
+
+    def __str__(self) -> str:
+        return f"{self.call} must tell nothing of others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +190,7 @@ class RaiseShown:
         return "the last call must not raise"
 
 
-Shown = ReplyShown | ValueShown | RaiseShown
+Shown = ReplyShown | ValueShown | TraceShown | RaiseShown
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +240,14 @@ class Origin:
                 yield f"reply = {last}{place}"
                 yield f"wanted = {wanted!r}"
                 yield f"return {_shown(call)}, wanted"
-            case ValueShown(tenant, entry, wanted, presence_only):
+            case TraceShown(call):
+                yield f"reply = {last}{_place_of(call, steps[-1])}"
+                yield f"return foreign_traces(reply, {call.tenant!r}, RUN), []"
+            case ValueShown(tenant, entry, wanted, look):
                 yield last
                 yield from self._raw(tenant, entry)
                 yield f"wanted = {wanted!r}"
-                found = "held is not None" if presence_only else "projected(held, wanted)"
-                yield f"return {found}, wanted"
+                yield f"return {_FOUND[look].format(tenant=tenant)}, wanted"
             case RaiseShown():
                 yield last
 
@@ -242,11 +268,16 @@ def _imports(steps: Sequence[Step], shown: Shown) -> Iterator[str]:
         yield "import asyncio"
     threads = any(isinstance(step, AtOnce) and step.by == "threads" for step in steps)
     if threads:
+        yield "import sys"
         yield "import threading"
         yield "from concurrent.futures import ThreadPoolExecutor"
     yield ""
     if isinstance(shown, ValueShown):
         yield "from kryonix_cache.conformance.model.entries import Entry, projected, value_of"
+        if shown.look == "traces":
+            yield _IMPORT_TRACES
+    elif isinstance(shown, TraceShown):
+        yield _IMPORT_TRACES
     elif isinstance(shown, ReplyShown) and "projected" in _shown(shown.call):
         yield "from kryonix_cache.conformance.model.entries import projected"
 
@@ -277,7 +308,7 @@ def _source(step: Step) -> str:
         case AtOnce(calls, by):
             programs = [
                 "[" + ", ".join(f"lambda: {_call(calls[place])}" for place in places) + "]"
-                for places in step.by_tenant.values()
+                for places in step.lanes
             ]
             name = "at_once" if by == "threads" else "as_tasks"
             return f"{name}(\n    " + ",\n    ".join(programs) + ",\n)"
@@ -289,7 +320,7 @@ def _place_of(call: Call, step: Step) -> str:
     """Return how the reply to a call is picked out of what a step gives."""
     if not isinstance(step, AtOnce):
         return ""
-    for number, places in enumerate(step.by_tenant.values()):
+    for number, places in enumerate(step.lanes):
         for position, place in enumerate(places):
             if step.calls[place] is call:
                 return f"[{number}][{position}]"

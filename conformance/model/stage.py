@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
-from kryonix_cache.conformance.datasets import Place, digests
+from kryonix_cache.conformance.datasets import Place, digests, names_by_database
 from kryonix_cache.conformance.model.entries import Entry, entries_of, offered_kinds, value_of
 from kryonix_cache.conformance.model.operations import operations_of
 from kryonix_cache.conformance.model.play import Play
-from kryonix_cache.conformance.model.programs import TENANT_NAMES
+from kryonix_cache.conformance.model.programs import MOST_LANES, TENANT_NAMES
 from kryonix_cache.conformance.model.steps import written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.model.steps import Step
@@ -66,11 +68,17 @@ class IsolationStage:
         self.raw = raw
         self._run = run
         self._runner: asyncio.Runner | None = None
+        self._threads = ThreadPoolExecutor(MOST_LANES)
         self._keys = {
             (name, entry): (self._home(entry), entry.key(self.contract, self.tenant_id(name)))
             for name in TENANT_NAMES
             for entry in self.entries
         }
+
+    @property
+    def run_prefix(self) -> str:
+        """What the ids of the run's tenants begin with."""
+        return self._run.prefix
 
     def tenant_id(self, name: str) -> str:
         """Return the id of one of the run's tenants."""
@@ -84,13 +92,15 @@ class IsolationStage:
     def again(self) -> Play:
         """Return another play of the same example, on an empty stage."""
         self.clear()
-        return Play(self._build(self._surroundings), self.tenant_id, self._await, self.pass_time)
+        return self._play(self.tenant_id)
 
     def open_as(self, tenant_id: str) -> Play:
         """Return a play in which whoever plays has this id; the stage stays as it is."""
-        return Play(
-            self._build(self._surroundings), lambda _: tenant_id, self._await, self.pass_time
-        )
+        return self._play(lambda _: tenant_id)
+
+    def _play(self, tenant_id: Callable[[str], str]) -> Play:
+        system = self._build(self._surroundings)
+        return Play(system, tenant_id, self._await, self.pass_time, self._threads)
 
     def clear(self) -> None:
         """Remove what earlier programs wrote, past the system under test."""
@@ -106,15 +116,26 @@ class IsolationStage:
     def close(self) -> None:
         """Clear the stage, and close what the system used inside an event loop."""
         self.clear()
+        self._threads.shutdown()
         if self._runner is not None:
             with self._runner as runner:
                 runner.run(cast("Any", self._surroundings.async_clients).aclose())
             self._runner = None
 
-    def held(self) -> dict[tuple[str, Entry], object]:
-        """Return what each entry of each tenant holds on the server, None where it is not."""
+    def homes_of(self, step: Step) -> set[int]:
+        """Return the databases that a step is about; all of them where time passes."""
+        about = [
+            call.entry or call.operation.entries[0] for call in step.calls if call.operation.entries
+        ]
+        return {self._home(entry) for entry in about or self.entries}
+
+    def held(self, homes: Collection[int] | None = None) -> dict[tuple[str, Entry], object]:
+        """Return what each entry of each tenant holds on the server, None where it is not.
+
+        With `homes` only of the entries that lie in these databases.
+        """
         found: dict[tuple[str, Entry], object] = {}
-        for database in {database for database, _ in self._keys.values()}:
+        for database in homes or {database for database, _ in self._keys.values()}:
             here = [place for place, (home, _) in self._keys.items() if home == database]
             with self.raw[database].pipeline(transaction=False) as pipeline:
                 for place in here:
@@ -130,12 +151,14 @@ class IsolationStage:
 
         What is over is told to be over now, and the server itself drops it.
         """
-        places = {
-            (database, key) for (name, _), (database, key) in self._keys.items() if name in tenants
-        }
         if self.disposable and set(tenants) == set(TENANT_NAMES):
-            places |= set(self.state())
-        for database, keys in self._by_database(places).items():
+            # Whatever else the system keeps grows old as well.
+            found = names_by_database(self.raw, self.contract)
+        else:
+            found = self._by_database(
+                place for (name, _), place in self._keys.items() if name in tenants
+            )
+        for database, keys in found.items():
             self._shorten(database, keys, seconds * 1000)
 
     def state(self) -> dict[Place, str]:
@@ -148,6 +171,21 @@ class IsolationStage:
             if payload is not None:
                 state[database, key] = hashlib.sha256(payload).hexdigest()
         return state
+
+    def ends(self, places: Iterable[Place]) -> dict[Place, float | None]:
+        """Return when each key will expire, in seconds since the epoch; None for never."""
+        found: dict[Place, float | None] = {}
+        for database, keys in self._by_database(places).items():
+            with self.raw[database].pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.pttl(key)
+                left = pipeline.execute()
+            now = time.time()
+            found |= {
+                (database, key): None if ms < 0 else now + ms / 1000
+                for key, ms in zip(keys, left, strict=True)
+            }
+        return found
 
     def owns(self, place: Place) -> bool:
         """Say whether the key at `place` belongs to a tenant of this run."""

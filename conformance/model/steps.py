@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kryonix_cache.conformance.model.entries import Entry
     from kryonix_cache.conformance.model.operations import Call
 
 
@@ -29,7 +30,7 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class AtOnce:
-    """Calls of several tenants at once, each tenant's own in their order."""
+    """Calls of several tenants at once, those about one entry of a tenant in their order."""
 
     calls: tuple[Call, ...]
     by: Literal["threads", "tasks"]
@@ -38,12 +39,19 @@ class AtOnce:
         return f"at once by {self.by} ({'; '.join(map(str, self.calls))})"
 
     @property
-    def by_tenant(self) -> dict[str, list[int]]:
-        """For each tenant the places of its calls."""
-        found: dict[str, list[int]] = {}
+    def lanes(self) -> list[list[int]]:
+        """The places of the calls for each thread or task.
+
+        Calls of one tenant about different entries take lanes of their own, on the one handle.
+        A tenant has a single lane where a call of its own is about all entries: what that one
+        must answer would be open otherwise.
+        """
+        in_turn = {call.tenant for call in self.calls if call.entry is None}
+        found: dict[tuple[str, Entry | None], list[int]] = {}
         for place, call in enumerate(self.calls):
-            found.setdefault(call.tenant, []).append(place)
-        return found
+            entry = None if call.tenant in in_turn else call.entry
+            found.setdefault((call.tenant, entry), []).append(place)
+        return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,12 @@ def written(steps: Sequence[Step]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A call that was made, what the system answered, and what it must answer."""
+    """A call that was made, what of the system's reply is compared, and what it must be.
+
+    `reply` is the whole of it.
+    """
 
     call: Call
     found: object
     wanted: object
+    reply: object

@@ -18,7 +18,9 @@ ANSWERS_DATABASE = 1
 SESSION_SECONDS = 1800
 TENANT = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 Memory = dict[tuple[str, str], object]
-PART = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+PART = re.compile(r"[A-Za-z0-9_.-]+")
+LONGEST_MODULE = 64
+LONGEST = 128
 
 
 class RefusedNameError(ValueError):
@@ -102,16 +104,16 @@ class TenantCache:
         return bool(self._of_sessions.delete(self._session_key(session)))
 
     def _answer_key(self, module: str, endpoint: str) -> str:
-        return f"tenant:{self._tenant}:api:{checked(module)}:{checked(endpoint)}"
+        return f"tenant:{self._tenant}:api:{checked(module, LONGEST_MODULE)}:{checked(endpoint)}"
 
     def _session_key(self, session: str) -> str:
         return f"tenant:{self._tenant}:mobile:session:{checked(session)}"
 
 
-def checked(name: str) -> str:
+def checked(name: str, longest: int = LONGEST) -> str:
     """Return the name if a key may hold it."""
-    if not PART.fullmatch(name):
-        raise RefusedNameError("a name holds a character that no key may hold")
+    if not PART.fullmatch(name) or len(name) > longest:
+        raise RefusedNameError("a name holds a character that no key may hold, or is too long")
     return name
 
 
