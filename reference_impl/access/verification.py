@@ -49,8 +49,8 @@ KEYLESS: tuple[tuple[bytes, ...], ...] = (
 """Calls that tell of, or reach, every tenant: those that are also tried as the tenant."""
 
 EVERY_TENANT = "every tenant"
-# The word that stands for all others in a call without a key: as a number of keys it means none.
 _ELSEWHERE = "every family elsewhere"
+# The word that stands for all others in a call without a key: as a number of keys it means none.
 _NO_KEY = b"0"
 _NEEDS_NO_ACCOUNT = b"no_auth"
 _STRIDE = 7
