@@ -280,3 +280,13 @@ def test_a_digest_of_a_password_is_not_shown() -> None:
 def test_a_spec_says_with_how_few_words_it_can_be_called() -> None:
     made = CommandSpec("a|b", -3, frozenset(), 0, 0, 0, frozenset(), takes_keys=True, arguments=())
     assert (made.words, made.fewest_words) == ((b"A", b"B"), 3)
+
+
+def test_a_system_that_closes_connections_one_by_one_in_time_passes(tmp_path: Path) -> None:
+    """What was queued is judged once its connection is closed or the contract's time is over."""
+    run = conformance(
+        *("--target", "embedded", "--select", "isolation.revocation"),
+        *("--system", "tests.attacks.systems:closes_one_by_one"),
+        out=tmp_path,
+    )
+    assert run.outcomes == {"isolation.revocation": "pass"}, run.output
