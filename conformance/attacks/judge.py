@@ -42,12 +42,7 @@ class Judge:
         self.unjudged: list[str] = []
 
     def play(self, requirement: str) -> None:
-        """Play every attack of a requirement that the server has the commands for.
-
-        Raises:
-            Inconclusive: of an attack nothing can be said.
-
-        """
+        """Play every attack of a requirement that the server has the commands for."""
         with self._neighbours():
             for attack in attack_table().of(requirement):
                 if all(self._has(words) for words in (*attack.steps, *attack.before)):
@@ -59,7 +54,10 @@ class Judge:
                 f"{len(self.left_out)} attacks left out, whose commands this server lacks: "
                 f"{', '.join(self.left_out)}"
             )
-        if self.unjudged and not self.arena.evidence.total:
+
+    def settle(self) -> None:
+        """Raise Inconclusive if there are attacks of which nothing can be said."""
+        if self.unjudged:
             raise Inconclusive(f"could not be judged: {'; '.join(self.unjudged)}")
 
     def _has(self, words: Sequence[str]) -> bool:

@@ -187,7 +187,7 @@ def _call(arena: Arena, name: str, key: Key) -> list[bytes] | None:
     """Return the shortest call of a command with this key alone; None if the server has none."""
     spec = arena.commands.get(name)
     shape = _shortest(spec) if spec else None
-    return shape and [key.name if word is None else word for word in shape]
+    return None if shape is None else [key.name if word is None else word for word in shape]
 
 
 @cache

@@ -36,9 +36,9 @@ def is_refusal(reply: Reply) -> bool:
 
 def is_locked_out(reply: Reply) -> bool:
     """Say whether the session may do nothing at all any more."""
-    if isinstance(reply, NoReply):
-        return not isinstance(reply, TimedOut)
-    if isinstance(reply, redis.exceptions.AuthenticationError):
+    if isinstance(reply, TimedOut):
+        return False
+    if isinstance(reply, NoReply | redis.exceptions.AuthenticationError):
         return True
     return isinstance(reply, redis.ResponseError) and str(reply).startswith(
         ("NOAUTH", "WRONGPASS", "ERR AUTH", "ERR Client sent AUTH")

@@ -110,8 +110,9 @@ def parse_table(text: str) -> AttackTable:
 
 
 def _exempt(raw: object) -> Iterator[tuple[str, str]]:
-    for each in cast("list[Mapping[str, object]]", raw):
-        command, reason = each.get("command"), each.get("reason")
+    for each in cast("list[object]", raw):
+        fields = each if isinstance(each, dict) else {}
+        command, reason = fields.get("command"), fields.get("reason")
         if not (isinstance(command, str) and command and isinstance(reason, str) and reason):
             raise AttackTableError("An exempt command of the table of attacks has no reason.")
         yield command, reason

@@ -5,14 +5,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from kryonix_cache.conformance.attacks.arena import ATTACKER, VICTIM, Arena, open_arena
 from kryonix_cache.conformance.attacks.fuzz import Soil, changed, fuzz
 from kryonix_cache.conformance.attacks.judge import Judge
-from kryonix_cache.conformance.attacks.replies import NoReply, is_refusal, shown, traces
+from kryonix_cache.conformance.attacks.replies import (
+    NoReply,
+    TimedOut,
+    is_locked_out,
+    is_refusal,
+    shown,
+    traces,
+)
 from kryonix_cache.conformance.attacks.specs import CommandSpec
 from kryonix_cache.conformance.attacks.sweep import Tally, ground, sweep
 from kryonix_cache.conformance.attacks.table import Attack
@@ -50,6 +57,9 @@ write = ["set"]
 read = ["hget", "hgetall"]
 write = ["hset"]
 """
+
+USERS = [(b"ACL", b"LIST")]
+LIBRARY = b"#!lua name=left\nredis.register_function('left', function() return 1 end)"
 
 
 def attack(*words: str, judge: str = "refused", **fields: object) -> Attack:
@@ -258,14 +268,23 @@ def test_an_arena_leaves_its_server_as_it_was(session: RunSession) -> None:
         with open_arena(session, "isolation.acl-keys", Evidence()) as arena:
             assert arena._places() == []
             assert arena.as_admin([(b"ACL", b"USERS")])[0] == [b"admin", b"default"]
+            assert b"user default off" in cast("list[bytes]", arena.as_admin(USERS)[0])[1]
+            assert arena.as_admin([(b"FUNCTION", b"LIST")])[0] == []
             arena.admit(ATTACKER)
             arena.populate([ATTACKER])
+            arena.as_admin([(b"ACL", b"SETUSER", b"default", b"on", b"nopass", b"+@all")])
+            arena.as_admin([(b"FUNCTION", b"LOAD", LIBRARY)])
 
 
 def test_only_the_code_of_a_refusal_counts() -> None:
     assert not is_refusal(NoReply("no reply"))
     assert not is_refusal(None)
     assert not is_refusal(b"NOPERM")
+
+
+def test_silence_is_no_refusal_and_a_closed_connection_is() -> None:
+    assert is_locked_out(NoReply("closed"))
+    assert not is_locked_out(TimedOut("nothing came"))
 
 
 def test_traces_are_found_however_deep() -> None:
@@ -280,3 +299,13 @@ def test_a_digest_of_a_password_is_not_shown() -> None:
 def test_a_spec_says_with_how_few_words_it_can_be_called() -> None:
     made = CommandSpec("a|b", -3, frozenset(), 0, 0, 0, frozenset(), takes_keys=True, arguments=())
     assert (made.words, made.fewest_words) == ((b"A", b"B"), 3)
+
+
+def test_a_system_that_closes_connections_one_by_one_in_time_passes(tmp_path: Path) -> None:
+    """What was queued is judged once its connection is closed or the contract's time is over."""
+    run = conformance(
+        *("--target", "embedded", "--select", "isolation.revocation"),
+        *("--system", "tests.attacks.systems:closes_one_by_one"),
+        out=tmp_path,
+    )
+    assert run.outcomes == {"isolation.revocation": "pass"}, run.output

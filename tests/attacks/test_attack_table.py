@@ -51,6 +51,8 @@ def test_a_table_is_read() -> None:
         (LIMITS + ATTACK.replace('["SCAN", "0"]', "[]"), "command without words"),
         (LIMITS + ATTACK.replace('"0"', '"{nobody}"'), "placeholder nobody"),
         (LIMITS + ATTACK + "before = ['PING']", "command without words"),
+        (LIMITS + ATTACK + "[[exempt]]\ncommand = 'auth'", "exempt command"),
+        ("exempt = ['auth']\n" + LIMITS + ATTACK, "exempt command"),
     ],
 )
 def test_a_broken_table_is_refused(broken: str, named: str) -> None:
