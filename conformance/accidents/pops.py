@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kryonix_cache.fixtures.system import System
 
 QUEUE = "mail"
-_WAIT_SECONDS = 0.25
+_WAIT_SECONDS = 0.15
 _BLOCKED_SECONDS = 0.3
 _PAUSE_SECONDS = 0.001
 
