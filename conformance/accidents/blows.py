@@ -34,7 +34,7 @@ SETTINGS = settings(
     # Hypothesis makes a profile of its own the default where CI is set, and that one draws the
     # same stories whatever the seed.
     settings.get_profile("default"),
-    max_examples=15,
+    max_examples=5,
     derandomize=False,
     deadline=None,
     database=None,
@@ -92,13 +92,19 @@ def stories(*moments: Moment | Literal["cut"]) -> st.SearchStrategy[list[Step]]:
 
 
 def always(
-    blows: Sequence[Blow], *whats: What, cells: int
+    blows: Sequence[Blow], *whats: What, cells: int, whole: bool
 ) -> Callable[[Callable[[list[Step]], None]], Callable[[list[Step]], None]]:
     """Play each kind of call with each blow, on one cell after the other, a story for each.
 
-    Use it as `hypothesis.example`: these are played before what is drawn.
+    Use it as `hypothesis.example`: these are played before what is drawn. Unless it is to be the
+    `whole`, a blow after which nobody asks at once hits one kind of call, each kind in turn.
     """
-    pairs = [(what, blow) for what in whats for blow in blows]
+    pairs = [
+        (what, blow)
+        for n, what in enumerate(whats)
+        for m, blow in enumerate(blows)
+        if whole or blow.at_once or m % len(whats) == n
+    ]
 
     def decorate(test: Callable[[list[Step]], None]) -> Callable[[list[Step]], None]:
         # The decorator that is nearest to the function is played first.

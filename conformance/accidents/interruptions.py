@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AGAIN_SECONDS = 0.005
+_AGAIN_SECONDS = 0.002
 
 
 class Interruption(BaseException):

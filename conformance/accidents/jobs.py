@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 QUEUE = "crowd"
 _THREADS = 4
-_JOBS = 24
+_JOBS = 15
 """What each thread pushes for each tenant: enough that all of them meet at the queue."""
 
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from kryonix_cache.fixtures.system import System
 
 QUEUE = "mail"
-_WAIT_SECONDS = 0.25
-_BLOCKED_SECONDS = 0.3
+_WAIT_SECONDS = 0.15
+_BLOCKED_SECONDS = 0.05
+"""Less than a pop waits, so that one that asks again and again is hit as well."""
+
 _PAUSE_SECONDS = 0.001
 
 Ending = Literal["cut", "timed out", "interrupted"]

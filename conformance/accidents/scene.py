@@ -32,7 +32,7 @@ SERVER = "accidents"
 PATIENT_SECONDS = 1.0
 """The time-out of clients where nothing is to time out."""
 
-IMPATIENT_SECONDS = 0.1
+IMPATIENT_SECONDS = 0.05
 """The time-out of clients where something is to."""
 
 STUBBORN_SECONDS = 2.0

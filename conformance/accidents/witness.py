@@ -28,7 +28,7 @@ RECOVERY_SECONDS = 5.0
 HURRY_SECONDS = 0.5
 """The same once something was found: the shortest story is then looked for."""
 
-PAUSE_SECONDS = 0.005
+PAUSE_SECONDS = 0.002
 
 _TROUBLE = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
 

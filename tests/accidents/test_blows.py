@@ -26,7 +26,7 @@ def test_each_kind_of_call_always_meets_each_blow() -> None:
 
     @settings(SETTINGS, max_examples=1)
     @given(stories("held"))
-    @always(blows, "read", "write", cells=3)
+    @always(blows, "read", "write", cells=3, whole=True)
     def play(story: list[Step]) -> None:
         played.append(story)
 
@@ -36,6 +36,24 @@ def test_each_kind_of_call_always_meets_each_blow() -> None:
         (what, blow) for what in ("read", "write") for blow in blows
     }
     assert {step.call.cell for step in always_played} == {0, 1, 2}
+
+
+def test_a_part_still_meets_each_kind_of_call_and_each_blow() -> None:
+    blows = [Blow("held", at_once=at_once) for at_once in (True, False)]
+    blows += [Blow("part", 3, at_once=at_once) for at_once in (True, False)]
+    played: list[list[Step]] = []
+
+    @settings(SETTINGS, max_examples=1)
+    @given(stories("held"))
+    @always(blows, "read", "write", cells=3, whole=False)
+    def play(story: list[Step]) -> None:
+        played.append(story)
+
+    play()
+    met = {(step.call.what, step.blow) for (step,) in played[:6]}
+    assert {blow for _, blow in met} == set(blows)
+    assert {what for what, blow in met if blow == blows[0]} == {"read", "write"}
+    assert len({what for what, blow in met if blow == blows[1]}) == 1
 
 
 @pytest.mark.parametrize(

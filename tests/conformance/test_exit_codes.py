@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +15,11 @@ from junitparser import Error, Failure, JUnitXml
 from kryonix_cache.fixtures.faults.catalogue import PACKAGE
 from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.server import ServerProcess, free_port
-from tests.conformance.runs import command, conformance, finish, start
+from tests.conformance.runs import SECONDS, command, conformance, finish, start
 from tests.conformance.servers import count_keys, right_directives, url_of, wait_for_own_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.conformance.runs import Run
 
@@ -115,6 +115,28 @@ def test_an_interrupted_run_cleans_up_and_has_no_verdict(
     assert "Verdict" not in run.output
     assert count_keys(server.endpoint) == 0
     assert command("verify", str(run.folder)).returncode == 4
+
+
+def test_a_ctrl_c_that_the_system_swallows_ends_the_run_all_the_same(tmp_path: Path) -> None:
+    run = conformance(
+        *(*EMBEDDED, "--select", "isolation.read", "--system", f"{PACKAGE}.wiring:loses_ctrl_c"),
+        out=tmp_path,
+    )
+    assert run.code == 2, run.output + run.errors
+    assert "Verdict" not in run.output
+
+
+def test_a_run_that_is_interrupted_while_it_starts_ends_in_order(tmp_path: Path) -> None:
+    """Python would show a traceback of its imports, or drop the interruption in one of them."""
+    process = start(*EMBEDDED, "--select", "isolation.list", out=tmp_path)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not children.read_text():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2, output + errors
+    assert "Verdict" not in output
+    assert "Traceback" not in errors
 
 
 def test_a_run_whose_process_dies_has_no_verdict(server: ServerProcess, tmp_path: Path) -> None:
