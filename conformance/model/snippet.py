@@ -191,13 +191,14 @@ Shown = ReplyShown | ValueShown | TraceShown | RaiseShown
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a snippet says of where it comes from."""
+    """Where programs come from: what a snippet says of it, and the seed they are drawn by."""
 
     requirement: str
     system: str
     contract_path: Path | None
     contract: Contract
     run_prefix: str
+    seed: int
 
     def snippet(self, steps: Sequence[Step], shown: Shown) -> str:
         """Return the program that plays the steps and ends with the comparison."""
