@@ -30,8 +30,8 @@ def test_a_job_reaches_its_own_tenant_in_order(stages: Stages) -> None:
     A pop that waits is ended by a job of its own tenant, and by no other.
     """
     with stages.on_bench("queues") as stage:
-        judge_wait(stage)
         play_machine(stage, WHOLE, stages.origin, extent(stages.depth, examples=10, steps=20))
+        judge_wait(stage)
 
 
 @pytest.mark.requirement("isolation.websockets")

@@ -12,8 +12,9 @@ import random
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from hypothesis import seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -263,7 +264,7 @@ def play_machine(stage: IsolationStage, lens: Lens, origin: Origin, how_much: se
         referee.begin()
         referee.take(*script)
         referee.end()
-    run_state_machine_as_test(_machine(referee), settings=how_much)
+    run_state_machine_as_test(seed(origin.seed)(_machine(referee)), settings=how_much)
     referee.settle()
 
 
@@ -388,7 +389,7 @@ def _of(
     )
 
 
-def _where(operations: Sequence[Operation]) -> Callable[[T], T]:
+def _where(operations: Sequence[Operation]) -> Callable[[Any], Any]:
     """Leave a rule out where there are no such operations."""
     return precondition(lambda _: bool(operations))
 

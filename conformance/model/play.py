@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from concurrent.futures import wait
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from kryonix_cache.conformance.evidence import answer_of
 from kryonix_cache.conformance.model.operations import UNJUDGED
-from kryonix_cache.conformance.model.programs import SWITCH_SECONDS, TENANT_NAMES
+from kryonix_cache.conformance.model.programs import TENANT_NAMES
 from kryonix_cache.conformance.model.steps import AtOnce, Pause, Single, Step, Turn
+from kryonix_cache.conformance.model.switching import switching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
     from kryonix_cache.conformance.model.operations import Call, Model
@@ -100,12 +100,12 @@ class Play:
 
         def play(places: Sequence[int]) -> list[Any]:
             barrier.wait(_PATIENCE_SECONDS)
-            return [self._answer_in_thread(step.calls[place]) for place in places]
+            with switching() if step.closely else nullcontext():
+                return [self._answer_in_thread(step.calls[place]) for place in places]
 
-        with _often_switching():
-            played = [self._threads.submit(play, places) for places in lanes]
-            # All of them to their end, so that none of a failed step still runs during the next.
-            wait(played)
+        played = [self._threads.submit(play, places) for places in lanes]
+        # All of them to their end, so that none of a failed step still runs during the next.
+        wait(played)
         return _in_order(lanes, [each.result() for each in played])
 
     def _answer_in_thread(self, call: Call) -> Any:
@@ -126,17 +126,6 @@ class Play:
                     held.left -= seconds
                     if held.left <= 0:
                         del model[entry]
-
-
-@contextmanager
-def _often_switching() -> Iterator[None]:
-    """Let threads take turns so often that they meet between two lines of Python."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
 
 
 async def _in_turn(program: Sequence[tuple[Call, Any]]) -> list[Any]:

@@ -30,12 +30,6 @@ decides nothing."""
 MOST_LANES = 16
 """How many threads or tasks play at once: as many as a pool of clients has connections."""
 
-SWITCH_SECONDS = 1e-5
-"""How long a thread may run before another one does, where calls are made at once.
-
-By default it is 5 ms, in which a call is over: what threads could spoil between two lines of
-Python would never show."""
-
 NUMBERS = 999
 """Values are numbered from 0 to this."""
 

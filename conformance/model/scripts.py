@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _OWNER, _NEIGHBOUR = TENANT_NAMES[:2]
 _DEPTH = 6
-_ROUNDS = 3
+_ROUNDS = 2
 _ROUND: tuple[Aspect, ...] = ("write", "read", "read", "list", "delete", "read", "write", "read")
 _MOST_ENTRIES = MOST_LANES // 2
 _ASYNC = "async_tenant_store"
@@ -125,4 +125,4 @@ def _everybody(
             for aspect in _ROUND
         ]
         if fit:
-            yield [AtOnce(tuple(calls), by) for calls in rounds if calls]
+            yield [AtOnce(tuple(calls), by, closely=by == "threads") for calls in rounds if calls]

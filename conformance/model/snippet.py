@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kryonix_cache.conformance.model.operations import Names, Pop, Read
-from kryonix_cache.conformance.model.programs import SWITCH_SECONDS
 from kryonix_cache.conformance.model.steps import AtOnce, Pause, Single
 
 if TYPE_CHECKING:
@@ -97,18 +96,15 @@ def pass_time(seconds):
 
 '''
 
-_AT_ONCE = f'''
-# So often do threads take turns that they meet between two lines of Python.
-sys.setswitchinterval({SWITCH_SECONDS})
-
-
+_AT_ONCE = '''
 def at_once(*programs):
     """Make the calls of each program in a thread of its own; return all replies."""
     start = threading.Barrier(len(programs))
 
     def play(program):
         start.wait()
-        return [call() for call in program]
+        with switching():
+            return [call() for call in program]
 
     with ThreadPoolExecutor(len(programs)) as pool:
         return list(pool.map(play, programs))
@@ -195,13 +191,14 @@ Shown = ReplyShown | ValueShown | TraceShown | RaiseShown
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a snippet says of where it comes from."""
+    """Where programs come from: what a snippet says of it, and the seed they are drawn by."""
 
     requirement: str
     system: str
     contract_path: Path | None
     contract: Contract
     run_prefix: str
+    seed: int
 
     def snippet(self, steps: Sequence[Step], shown: Shown) -> str:
         """Return the program that plays the steps and ends with the comparison."""
@@ -268,10 +265,11 @@ def _imports(steps: Sequence[Step], shown: Shown) -> Iterator[str]:
         yield "import asyncio"
     threads = any(isinstance(step, AtOnce) and step.by == "threads" for step in steps)
     if threads:
-        yield "import sys"
         yield "import threading"
         yield "from concurrent.futures import ThreadPoolExecutor"
     yield ""
+    if threads:
+        yield "from kryonix_cache.conformance.model.switching import switching"
     if isinstance(shown, ValueShown):
         yield "from kryonix_cache.conformance.model.entries import Entry, projected, value_of"
         if shown.look == "traces":

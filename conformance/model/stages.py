@@ -8,6 +8,7 @@ and connections never do, by the contract: they are played on a server of the be
 
 from __future__ import annotations
 
+import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ class Stages:
 
     @property
     def origin(self) -> Origin:
-        """What the snippets of this requirement say of where they come from."""
+        """What the programs of this requirement are drawn by, and its snippets say of it."""
         plan = self.session.plan
         return Origin(
             self._requirement,
@@ -52,6 +53,8 @@ class Stages:
             plan.request.contract,
             plan.contract,
             plan.tenants.prefix,
+            # Each requirement plays programs of its own.
+            zlib.crc32(f"{plan.request.seed} {self._requirement}".encode()),
         )
 
     @contextmanager

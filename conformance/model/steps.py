@@ -30,10 +30,15 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class AtOnce:
-    """Calls of several tenants at once, those about one entry of a tenant in their order."""
+    """Calls of several tenants at once, those about one entry of a tenant in their order.
+
+    Where it is played `closely` threads take turns between lines of the system, too, and not only
+    where they wait for the server.
+    """
 
     calls: tuple[Call, ...]
     by: Literal["threads", "tasks"]
+    closely: bool = False
 
     def __str__(self) -> str:
         return f"at once by {self.by} ({'; '.join(map(str, self.calls))})"
