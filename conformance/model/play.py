@@ -96,7 +96,12 @@ class Play:
             return [self._answer_in_thread(step.calls[place]) for place in places]
 
         with ThreadPoolExecutor(len(groups)) as pool:
-            found = [pool.submit(play, places) for places in groups.values()]
+            try:
+                found = [pool.submit(play, places) for places in groups.values()]
+            except BaseException:
+                # A Ctrl-C; nobody else will come, and the pool waits for those who do.
+                barrier.abort()
+                raise
         return _in_order(groups.values(), [each.result() for each in found])
 
     def _answer_in_thread(self, call: Call) -> Any:
