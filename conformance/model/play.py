@@ -103,9 +103,14 @@ class Play:
             with switching() if step.closely else nullcontext():
                 return [self._answer_in_thread(step.calls[place]) for place in places]
 
-        played = [self._threads.submit(play, places) for places in lanes]
-        # All of them to their end, so that none of a failed step still runs during the next.
-        wait(played)
+        try:
+            played = [self._threads.submit(play, places) for places in lanes]
+            # All of them to their end, so that none of a failed step still runs during the next.
+            wait(played)
+        except BaseException:
+            # A Ctrl-C; nobody else will come, and the pool waits for those who do.
+            barrier.abort()
+            raise
         return _in_order(lanes, [each.result() for each in played])
 
     def _answer_in_thread(self, call: Call) -> Any:
