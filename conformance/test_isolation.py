@@ -52,7 +52,7 @@ END_SECONDS = 5.0
 @pytest.mark.requirement("isolation.read")
 def test_no_tenant_reads_what_another_wrote(stages: Stages) -> None:
     """Each tenant's reads give what that tenant wrote, whatever the others do."""
-    _hold(stages, READ)
+    _hold(stages, READ, examples=20)
 
 
 @pytest.mark.requirement("isolation.list")
@@ -68,13 +68,13 @@ def test_no_tenant_lists_what_another_wrote(stages: Stages) -> None:
 @pytest.mark.requirement("isolation.write")
 def test_no_tenant_changes_what_another_wrote(stages: Stages) -> None:
     """On the server, each tenant's keys hold what that tenant wrote last."""
-    _hold(stages, WRITE)
+    _hold(stages, WRITE, examples=12)
 
 
 @pytest.mark.requirement("isolation.delete")
 def test_no_tenant_deletes_what_another_wrote(stages: Stages) -> None:
     """On the server, a key is there until its own tenant deletes it or its time is over."""
-    _hold(stages, DELETE)
+    _hold(stages, DELETE, examples=12)
 
 
 @pytest.mark.requirement("isolation.own-namespace")
@@ -138,10 +138,10 @@ def test_keys_are_built_and_parsed_exactly(contract: Contract, evidence: Evidenc
     hold()
 
 
-def _hold(stages: Stages, lens: Lens) -> None:
+def _hold(stages: Stages, lens: Lens, *, examples: int) -> None:
     """Play answers and sessions on the target, and records, which never expire, on the bench."""
     with stages.on_target() as stage:
-        play_machine(stage, lens, stages.origin, extent(stages.depth, examples=20, steps=20))
+        play_machine(stage, lens, stages.origin, extent(stages.depth, examples=examples, steps=20))
     with stages.beside(stages.session.bench_server(BENCH), "records") as stage:
         if stage is not None:
             play_machine(stage, lens, stages.origin, extent(stages.depth, examples=4, steps=20))

@@ -9,6 +9,7 @@ and there for another, a deep queue, and everybody at once.
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import TYPE_CHECKING, Literal
 
 from kryonix_cache.conformance.model.operations import Aspect, Call, Pop, Push, Write
@@ -37,7 +38,8 @@ def scripts(operations: Sequence[Operation]) -> Iterator[Script]:
     for operation in operations:
         about = [each for each in operations if _kind(each) == _kind(operation)]
         if isinstance(operation, Write):
-            yield from _lifetimes(operation, about)
+            for owner, neighbour in permutations(TENANT_NAMES[:2]):
+                yield from _lifetimes(owner, neighbour, operation, about)
         if operation.aspect == "delete":
             yield _gone_for_one(operation, about)
         if isinstance(operation, Push):
@@ -55,23 +57,26 @@ def _looks(tenant: str, about: Sequence[Operation], index: int = 0) -> list[Step
     return [Single(Call(tenant, each, index)) for each in about if each.aspect in _LOOKS]
 
 
-def _lifetimes(write: Write, about: Sequence[Operation]) -> Iterator[Script]:
+def _lifetimes(
+    owner: str, neighbour: str, write: Write, about: Sequence[Operation]
+) -> Iterator[Script]:
     """Yield for each time to live an entry that is looked at until it is over, and after.
 
-    A read is no activity: it makes nothing live longer.
+    A read is no activity: it makes nothing live longer. Nor does a neighbour that comes late
+    make it live longer or shorter.
     """
     for number, seconds in enumerate(write.lifetimes or (write.lifetime,)):
         if seconds is None or seconds <= BRIEF_SECONDS:
             continue
-        looks = _looks(_OWNER, about)
+        looks = _looks(owner, about)
         yield [
-            Single(Call(_OWNER, write, 0, number)),
+            Single(Call(owner, write, 0, number)),
             *looks,
             Pause(seconds - BRIEF_SECONDS),
             *looks,
-            Pause(BRIEF_SECONDS),
+            Single(Call(neighbour, write, 0, number)),
             *looks,
-            Single(Call(_NEIGHBOUR, write, 0, number)),
+            Pause(BRIEF_SECONDS),
             *looks,
         ]
 
@@ -115,7 +120,8 @@ def _everybody(
         fit = [each for each in operations if (each.capability == _ASYNC) == (by == "tasks")]
         rounds = [
             [
-                Call(name, each, index, number)
+                # No two of them write the same.
+                Call(name, each, index, number + index * _ROUNDS)
                 for name in names
                 for each in fit
                 if each.aspect == aspect
@@ -124,5 +130,7 @@ def _everybody(
             for number in range(_ROUNDS)
             for aspect in _ROUND
         ]
+        steps = [AtOnce(tuple(calls), by, closely=by == "threads") for calls in rounds if calls]
         if fit:
-            yield [AtOnce(tuple(calls), by, closely=by == "threads") for calls in rounds if calls]
+            # What was written last is looked at by all after a while, and before it is over.
+            yield [*steps[:-1], Pause(BRIEF_SECONDS), steps[-1]]
