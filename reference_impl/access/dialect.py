@@ -48,12 +48,15 @@ class Dialect:
 
         So a subcommand that a later version brings is not granted by the way.
         """
-        return frozenset(
+        granted = {
             each
             for word in words
             if word not in self.unknown
             for each in self.subcommands.get(word, (word,))
-        )
+        }
+        # Where subcommands have no names of their own, a whole command holds its parts, and the
+        # server does not list them beside it.
+        return frozenset(each for each in granted if not granted & _containers({each}) - {each})
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -79,7 +82,7 @@ def read_dialect(client: redis.Redis, rule: AccessRule) -> Dialect:
     for a plan of the wrong words fits no user.
     """
     words = sorted(commands_of(rule))
-    containers = sorted({word.partition("|")[0] for word in words})
+    containers = sorted(_containers(words))
     asked = [_NAMED_SUBCOMMAND, *words, *containers]
     with bulk(client) as connection:
         user, info = connection.exchange(
@@ -124,3 +127,7 @@ def _unknown(words: Iterable[str], info: Mapping[str, Reply]) -> frozenset[str]:
     # which any word may be.
     named = bool(info[_NAMED_SUBCOMMAND])
     return frozenset(word for word in words if not info[word if named else word.partition("|")[0]])
+
+
+def _containers(words: Iterable[str]) -> set[str]:
+    return {word.partition("|")[0] for word in words}
