@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from hypothesis import HealthCheck, example, settings
+from hypothesis import example, settings
 from hypothesis import strategies as st
 
 from kryonix_cache.conformance.accidents.callers import Call, What
+from kryonix_cache.conformance.model import programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,17 +31,7 @@ _WORDS = {
     "cut": "(the connection was cut after {} bytes of the reply)",
 }
 
-SETTINGS = settings(
-    # Hypothesis makes a profile of its own the default where CI is set, and that one draws the
-    # same stories whatever the seed.
-    settings.get_profile("default"),
-    max_examples=5,
-    derandomize=False,
-    deadline=None,
-    database=None,
-    report_multiple_bugs=False,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+SETTINGS = settings(programs.SETTINGS, max_examples=5)
 NIGHTLY = settings(SETTINGS, max_examples=300)
 
 
