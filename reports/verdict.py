@@ -8,11 +8,13 @@ judgement; `kryonix-cache verify` does.
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 
 from kryonix_cache.reports.errors import RecordInconsistentError
 from kryonix_cache.reports.lines import (
     EVIDENCE_LIMIT,
     Check,
+    Finding,
     Outcome,
     Requirement,
     Result,
@@ -132,11 +134,37 @@ def _result(requirement: Requirement, checks: Sequence[Check], waiver: Waiver | 
         operations=operations,
         observations=observations,
         ran_on=_ran_on(checks),
-        evidence=tuple(f for check in ordered for f in check.evidence)[:EVIDENCE_LIMIT],
+        evidence=_shared_out(ordered),
         evidence_total=sum(check.evidence_total for check in checks),
         reproduce=ordered[0].reproduce if ordered else "",
         waiver=waiver,
     )
+
+
+def _shared_out(ordered: Sequence[Check]) -> tuple[Finding, ...]:
+    """Return the findings of the worst checks first; checks of one outcome share what room is left.
+
+    What one test found over and over does not crowd out what another found once.
+    """
+    room, shown = EVIDENCE_LIMIT, list[Finding]()
+    for _, alike in groupby(ordered, key=lambda check: check.outcome):
+        checks = list(alike)
+        shares = _shares([len(check.evidence) for check in checks], room)
+        for check, share in zip(checks, shares, strict=True):
+            shown += check.evidence[:share]
+        room -= sum(shares)
+    return tuple(shown)
+
+
+def _shares(wanted: Sequence[int], room: int) -> list[int]:
+    """Return how much each gets where they take turns, until all have theirs or no room is left."""
+    shares = [0] * len(wanted)
+    while room and shares != list(wanted):
+        for number, most in enumerate(wanted):
+            if room and shares[number] < most:
+                shares[number] += 1
+                room -= 1
+    return shares
 
 
 def _combined(ordered: Sequence[Check]) -> tuple[Outcome, str]:

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.accidents.callers import AsyncCaller, Call, Caller
@@ -20,6 +21,7 @@ from kryonix_cache.conformance.accidents.cells import (
     session_cells,
     websocket_cells,
 )
+from kryonix_cache.conformance.accidents.crowds import together
 from kryonix_cache.conformance.accidents.jobs import Jobs
 from kryonix_cache.reference_impl.tenant import families, serves
 
@@ -38,6 +40,8 @@ TASKS = 4
 CONNECTIONS = 4
 _LEAST_ROUNDS = 8
 _CUT_SECONDS = 0.03
+_CELLS_ALIKE = 6
+_TURNS = 20
 
 
 @dataclass
@@ -58,7 +62,7 @@ class Worker:
         rounds = 0
         while rounds < _LEAST_ROUNDS or not stopped():
             for number, cell in enumerate(self.caller.cells):
-                self._judged(cell.writing, lambda n=number: self._write(n))  # type: ignore[misc]
+                self.write(number)
                 self.caller.glance(cell)
             for handle in self.queues.values():
                 self._judged("push()", lambda h=handle: h.push(self.name, {"tag": self.name}))  # type: ignore[misc]
@@ -68,8 +72,16 @@ class Worker:
                     self.jobs.pop(name)
             rounds += 1
 
-    def _write(self, number: int) -> None:
-        self.caller.perform(Call(number, "write"))
+    def write(self, number: int) -> None:
+        """Write a cell; an error of the connection is excused."""
+        call = Call(number % len(self.caller.cells), "write")
+        self._judged(self.caller.told(call), lambda: self.caller.perform(call))
+
+    def read(self, number: int) -> None:
+        """Read a cell that no accident is to hit, and judge what comes."""
+        cell = self.caller.cells[number % len(self.caller.cells)]
+        witness = self.caller.witness
+        self._judged(cell.reading, lambda: witness.judge(cell.slug, cell.reading, cell.read()))
 
     def _judged(self, where: str, call: Callable[[], object]) -> None:
         self.caller.witness.judged(where, call)
@@ -85,9 +97,10 @@ class Crew:
         self._workers = [self._worker(number, system, store) for number in range(WORKERS)]
 
     def play(self, cuts: int) -> None:
-        """Let threads share a queue, then work while the connections are cut so many times."""
+        """Let threads share a queue and meet, then work while connections are cut so many times."""
         if self._jobs is not None:
-            self._jobs.share_out()
+            self._jobs.share_out(partial(together, self.scene))
+        self._meet()
         with self._working("threads"):
             for _ in range(cuts):
                 time.sleep(_CUT_SECONDS)
@@ -100,6 +113,7 @@ class Crew:
             AsyncCaller(async_cells(store, self.scene.run, [f"t{number}"]), self.witness)
             for number in range(TASKS)
         ]
+        await self._meet_as_tasks(callers)
         ended = asyncio.Event()
         with self._working("threads and tasks"):
             async with asyncio.TaskGroup() as tasks:
@@ -112,6 +126,43 @@ class Crew:
         for caller in callers:
             await caller.check()
         self._check([cell for caller in callers for cell in caller.cells])
+
+    def _meet(self) -> None:
+        """Let all workers write at once, and then read at once, cell by cell.
+
+        They meet on cells of one kind, and on those of several kinds that one tenant has: what
+        is kept from one round trip to the next then belongs to another for sure.
+        """
+        self.witness.story[:] = ["threads shared the handles"]
+        for worker in self._workers:
+            worker.caller.renew()
+        alike = [(number, 0) for number in range(_CELLS_ALIKE)]
+        for number, stride in [*alike, *((number, len(NAMES)) for number in range(len(NAMES)))]:
+            for make in (Worker.write, Worker.read):
+                calls = [
+                    partial(make, worker, number + stride * n)
+                    for n, worker in enumerate(self._workers)
+                ]
+                self.witness.evidence.saw("meetings", together(self.scene, calls))
+
+    async def _meet_as_tasks(self, callers: Sequence[AsyncCaller]) -> None:
+        """Let all tasks write at once, and then read at once, cell by cell."""
+        self.witness.story[:] = ["tasks shared the handles"]
+        for caller in callers:
+            await caller.renew()
+        for number in range(len(callers[0].cells)):
+            for make in (_write, _read):
+                # What they do until all of them wait takes turns of the loop, and no time.
+                self.scene.proxy.freeze("replies")
+                try:
+                    tasks = [asyncio.create_task(make(caller, number)) for caller in callers]
+                    for _ in range(_TURNS):
+                        await asyncio.sleep(0)
+                    met = not any(task.done() for task in tasks)
+                    self.witness.evidence.saw("meetings", met)
+                finally:
+                    self.scene.proxy.let_pass()
+                await asyncio.gather(*tasks)
 
     def _cut(self) -> None:
         self.scene.proxy.cut()
@@ -175,12 +226,28 @@ class Crew:
 async def _work(caller: AsyncCaller, ended: asyncio.Event) -> None:
     while not ended.is_set():
         for number, cell in enumerate(caller.cells):
-            try:
-                await caller.perform(Call(number, "write"))
-            except Exception as error:  # noqa: BLE001 (judged below)
-                if not caller.witness.excuses(error):
-                    caller.witness.raised(cell.writing, error)
+            await _write(caller, number)
             await caller.glance(cell)
+
+
+async def _write(caller: AsyncCaller, number: int) -> None:
+    call = Call(number, "write")
+    try:
+        await caller.perform(call)
+    except Exception as error:  # noqa: BLE001 (judged below)
+        if not caller.witness.excuses(error):
+            caller.witness.raised(caller.told(call), error)
+
+
+async def _read(caller: AsyncCaller, number: int) -> None:
+    cell = caller.cells[number]
+    try:
+        found = await cell.read()
+    except Exception as error:  # noqa: BLE001 (judged below)
+        if not caller.witness.excuses(error):
+            caller.witness.raised(cell.reading, error)
+    else:
+        caller.witness.judge(cell.slug, cell.reading, found)
 
 
 def _told(key: bytes) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from kryonix_cache.conformance.accidents.blows import Blow, Step, told
 from kryonix_cache.conformance.accidents.callers import Call, Caller
 from kryonix_cache.conformance.accidents.cells import store_cells
 from kryonix_cache.conformance.accidents.interruptions import interrupted
+from kryonix_cache.conformance.accidents.landings import ATTEMPTS, Landings
 from kryonix_cache.conformance.accidents.scene import (
     OTHERS_SECONDS,
     PATIENT_SECONDS,
@@ -40,6 +42,7 @@ class BlockingAccidents:
         self.store = store
         self.in_process = in_process
         self.witness = caller.witness
+        self.landings = Landings()
         self.stubborn = STUBBORN_SECONDS if in_process else OTHERS_SECONDS
 
     def begin(self) -> None:
@@ -53,7 +56,7 @@ class BlockingAccidents:
         self.begin()
         for step in story:
             cut = step.blow is not None and step.blow.moment == "cut"
-            self.witness.story.append(told(step, self.caller, "" if cut else "interrupted"))
+            self.witness.story.append(self.told(step))
             if step.blow is None:
                 self.let_be(step.call)
                 self.caller.check()
@@ -64,12 +67,30 @@ class BlockingAccidents:
             if self.witness.evidence.total:
                 return
 
+    def told(self, step: Step) -> str:
+        """Return how a finding shows a step."""
+        cut = step.blow is not None and step.blow.moment == "cut"
+        return told(step, self.caller, "" if cut else "interrupted")
+
     def let_be(self, call: Call) -> None:
         """Make a call that nothing hits; a connection may be broken from before all the same."""
         self._judged(call, lambda: self.caller.perform(call))
 
     def interrupt(self, call: Call, blow: Blow) -> None:
         """Interrupt a call by a signal, and look what others are answered then."""
+        hits: list[Call] = []
+        # A system may notice only now that its connection was cut: its next call makes one.
+        for _ in range(ATTEMPTS if blow.moment == "connecting" else 1):
+            self.scene.proxy.let_pass()
+            self._judged(call, lambda: self._interrupted(call, blow, hits), hit=True)
+            if hits:
+                self.witness.evidence.saw("interruptions")
+                break
+        if self._aftermath(call, at_once=blow.at_once) and hits:
+            self.landings.note(call, blow)
+
+    def _interrupted(self, call: Call, blow: Blow, hits: list[Call]) -> str | None:
+        """Make the call and interrupt it; add to `hits` if that hit what waited for its reply."""
         proxy, reach = self.scene.proxy, self.scene.reach
         before = proxy.counters()
         if blow.moment == "unarrived":
@@ -88,70 +109,95 @@ class BlockingAccidents:
                 return False
             return reach("replies", before.replies + blow.amount + 1, over)
 
-        self._judged(
-            call, lambda: interrupted(lambda: self.caller.perform(call), reached), "interruptions"
+        return interrupted(
+            lambda: self.caller.perform(call), reached, landed=lambda: hits.append(call)
         )
-        self._aftermath(call, at_once=blow.at_once)
 
-    def time_out(self, call: Call, *, at_once: bool) -> None:
-        """Let a call run into its own time-out, and look what others are answered then."""
+    def time_out(self, call: Call, *, at_once: bool) -> bool:
+        """Let a call run into its own time-out, and look what others are answered then.
+
+        Returns whether it did, and whether they were, which a system in another process decides.
+        """
         self.begin()
         self.witness.story.append(f"{self.caller.told(call)} timed out")
         self.scene.proxy.freeze("replies")
         with ThreadPoolExecutor(1) as threads:
             made = threads.submit(self.caller.perform, call)
             wait([made], self.stubborn)
-            self._aftermath(call, at_once=at_once)
-            self._judged(call, made.result, "timeouts")
+            late = made.done()
+            felt = self._aftermath(call, at_once=at_once)
+            if self._judged(call, made.result, hit=True):
+                self.witness.evidence.saw("timeouts")
+        return not self.in_process or (late and felt)
 
     def cut(self, call: Call, blow: Blow) -> None:
         """Cut the connection while the reply comes."""
         self.scene.proxy.cut_after(blow.amount, "replies")
-        self._judged(call, lambda: self.caller.perform(call), "broken_replies")
+        if self._judged(call, lambda: self.caller.perform(call), hit=True):
+            self.witness.evidence.saw("broken_replies")
         self.scene.proxy.let_pass()
         self.caller.check()
 
-    def _aftermath(self, call: Call, *, at_once: bool) -> None:
-        """Let the lost reply come, after others have asked or before."""
-        proxy = self.scene.proxy
-        if at_once:
-            before = proxy.counters().requests
-            with ThreadPoolExecutor(_ASKING) as threads:
-                asked: list[Future[None]] = []
-                for cell in self._others(call)[:_ASKING]:
-                    asked.append(threads.submit(self.caller.glance, cell))
-                    over = asked[0].done
-                    if len(asked) == 1:
-                        self.scene.reach("requests", before + 1, over)
-                proxy.let_pass()
-                for each in asked:
-                    each.result()
-        proxy.let_pass()
+    def _aftermath(self, call: Call, *, at_once: bool) -> bool:
+        """Let the lost reply come, after others have asked or before.
+
+        Returns whether one who asked before was answered after, which is who may get it.
+        """
+        felt = not at_once or self._ask_before(call)
+        self.scene.proxy.let_pass()
         self.caller.check()
+        # In another process nobody may come through to the server while a call is under way.
+        return felt or not self.in_process
+
+    def _ask_before(self, call: Call) -> bool:
+        proxy, others = self.scene.proxy, self._others(call)
+        # All that the hit call sent has been counted at the second look, however late it came.
+        proxy.counters()
+        before = proxy.counters().requests
+        with ThreadPoolExecutor(_ASKING) as threads:
+            asked: list[Future[bool]] = []
+            until = time.monotonic() + self.stubborn
+            for cell in others[:_ASKING]:
+                # The first one to come through has the connection of the call that was hit; the
+                # others would take it over once the lost reply has come, which shows it to a pool.
+                asked.append(first := threads.submit(self.caller.glance, cell))
+                if self.scene.reach(
+                    "requests",
+                    before + 1,
+                    lambda f=first: f.done() or time.monotonic() > until,  # type: ignore[misc]
+                ):
+                    break
+            asked += [threads.submit(self.caller.glance, cell) for cell in others[len(asked) :]]
+            waited = not first.done()
+            proxy.let_pass()
+            answered = [each.result() for each in asked]
+        return waited and answered[asked.index(first)]
 
     def _others(self, call: Call) -> list[Cell]:
+        """Return the cells, those first of which a reader may share the connection of a call."""
         cells = self.caller.cells
-        tenant = cells[call.cell % len(cells)].tenant
-        return sorted(cells, key=lambda cell: cell.tenant == tenant)
+        hit = cells[call.cell % len(cells)]
+        return sorted(
+            cells, key=lambda cell: (cell.place[0] != hit.place[0], cell.tenant == hit.tenant)
+        )
 
-    def _judged(self, call: Call, make: Callable[[], str | None], hit: str | None = None) -> None:
-        """Make a call; one that is hit may fail, but not get a wrong reply.
+    def _judged(self, call: Call, make: Callable[[], str | None], *, hit: bool = False) -> bool:
+        """Make a call; one that is `hit` may fail, but not get a wrong reply.
 
-        `hit` is what is counted where it failed.
+        Returns whether it failed.
         """
         try:
             found = make()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 (SystemExit and pytest's outcomes too)
-            if hit is not None:
-                self.witness.evidence.saw(hit)
-            elif not self.witness.excuses(error):
+            if not hit and not self.witness.excuses(error):
                 self.witness.raised(self.caller.told(call), error)
-            return
+            return True
         if call.what == "read":
             cell = self.caller.cells[call.cell % len(self.caller.cells)]
             self.witness.glance(cell.slug, cell.reading, found)
+        return False
 
 
 @contextmanager

@@ -82,12 +82,12 @@ def stories(*moments: Moment | Literal["cut"]) -> st.SearchStrategy[list[Step]]:
     return st.lists(step, min_size=1, max_size=_MOST_STEPS)
 
 
-def always(
-    blows: Sequence[Blow], *whats: What, cells: int, whole: bool
-) -> Callable[[Callable[[list[Step]], None]], Callable[[list[Step]], None]]:
-    """Play each kind of call with each blow, on one cell after the other, a story for each.
+def each_kind(
+    blows: Sequence[Blow], *whats: What, families: Sequence[Sequence[int]], whole: bool
+) -> list[Step]:
+    """Return each kind of call with each blow, for each family on one of its cells after the other.
 
-    Use it as `hypothesis.example`: these are played before what is drawn. Unless it is to be the
+    `families` are the cells that one family has, by their indices. Unless it is to be the
     `whole`, a blow after which nobody asks at once hits one kind of call, each kind in turn.
     """
     pairs = [
@@ -96,11 +96,22 @@ def always(
         for m, blow in enumerate(blows)
         if whole or blow.at_once or m % len(whats) == n
     ]
+    return [
+        Step(Call(cells[number % len(cells)], what), blow)
+        for cells in families
+        for number, (what, blow) in enumerate(pairs)
+    ]
+
+
+def always(
+    steps: Sequence[Step],
+) -> Callable[[Callable[[list[Step]], None]], Callable[[list[Step]], None]]:
+    """Play each step as a story of its own, before what is drawn; as `hypothesis.example` does."""
 
     def decorate(test: Callable[[list[Step]], None]) -> Callable[[list[Step]], None]:
         # The decorator that is nearest to the function is played first.
-        for number, (what, blow) in enumerate(pairs):
-            test = example([Step(Call(number % cells, what), blow)])(test)
+        for step in steps:
+            test = example([step])(test)
         return test
 
     return decorate

@@ -54,8 +54,11 @@ class Caller:
         """Return how a finding shows the call."""
         return told(self.cells[call.cell % len(self.cells)], call)
 
-    def glance(self, cell: Cell) -> None:
-        """Read while an accident goes on: an error is excused, a wrong reply is not."""
+    def glance(self, cell: Cell) -> bool:
+        """Read while an accident goes on: an error is excused, a wrong reply is not.
+
+        Returns whether there was an answer, right or wrong.
+        """
         try:
             found = cell.read()
         except KeyboardInterrupt:
@@ -63,8 +66,9 @@ class Caller:
         except BaseException as error:  # noqa: BLE001 (SystemExit and pytest's outcomes too)
             if not self.witness.excuses(error):
                 self.witness.raised(cell.reading, error)
-            return
+            return False
         self.witness.glance(cell.slug, cell.reading, found)
+        return found is not None
 
     def check(self, cells: Sequence[Cell] | None = None) -> None:
         """Read each cell, and judge what comes."""
@@ -118,8 +122,11 @@ class AsyncCaller:
         """Return how a finding shows the call."""
         return told(self.cells[call.cell % len(self.cells)], call)
 
-    async def glance(self, cell: AsyncCell) -> None:
-        """Read while an accident goes on: an error is excused, a wrong reply is not."""
+    async def glance(self, cell: AsyncCell) -> bool:
+        """Read while an accident goes on: an error is excused, a wrong reply is not.
+
+        Returns whether there was an answer, right or wrong.
+        """
         try:
             found = await cell.read()
         except (asyncio.CancelledError, KeyboardInterrupt):
@@ -127,8 +134,9 @@ class AsyncCaller:
         except BaseException as error:  # noqa: BLE001 (SystemExit and pytest's outcomes too)
             if not self.witness.excuses(error):
                 self.witness.raised(cell.reading, error)
-            return
+            return False
         self.witness.glance(cell.slug, cell.reading, found)
+        return found is not None
 
     async def check(self) -> None:
         """Read each cell, and judge what comes."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kryonix_cache.conformance.accidents.blows import Blow, Step, told
 from kryonix_cache.conformance.accidents.callers import ANSWER_SECONDS, AsyncCaller, Call
 from kryonix_cache.conformance.accidents.cells import async_cells
+from kryonix_cache.conformance.accidents.landings import ATTEMPTS, Landings
 from kryonix_cache.conformance.accidents.scene import (
     OTHERS_SECONDS,
     PATIENT_SECONDS,
@@ -31,6 +32,7 @@ _FIRM_SECONDS = 0.5
 """How long a call may go on after it was cancelled before the accident is let go."""
 
 _SHORT_SECONDS = 0.03
+_TURNS = 20
 _CROWD = 12
 
 
@@ -41,6 +43,8 @@ class AsyncAccidents:
         self.scene = scene
         self.caller = caller
         self.witness = caller.witness
+        self.landings = Landings()
+        self._in_process = in_process
         self._stubborn = STUBBORN_SECONDS if in_process else OTHERS_SECONDS
 
     async def begin(self) -> None:
@@ -53,7 +57,7 @@ class AsyncAccidents:
         """Play a story from a fresh start."""
         await self.begin()
         for step in story:
-            self.witness.story.append(told(step, self.caller, "cancelled"))
+            self.witness.story.append(self.told(step))
             if step.blow is None:
                 # Connections may be broken from the step before, so an error is excused.
                 task = asyncio.create_task(self.caller.perform(step.call))
@@ -64,9 +68,43 @@ class AsyncAccidents:
             if self.witness.evidence.total:
                 return
 
+    def told(self, step: Step) -> str:
+        """Return how a finding shows a step."""
+        return told(step, self.caller, "cancelled")
+
     async def strike(self, call: Call, blow: Blow) -> None:
         """Cancel a call at the moment of the blow, and look what others are answered then."""
-        before = self.scene.proxy.counters()
+        before, task = await self._begun(call, blow)
+        timeless = blow.moment in {"unsent", "turns"}
+        withheld = self._withheld(before)
+        landed = task.cancel() and (timeless or withheld)
+        firmly = landed and not timeless
+        short = blow.moment == "part" and task.done() and self._came_whole(before, blow)
+        await asyncio.wait({task}, timeout=_FIRM_SECONDS)
+        felt = await self.aftermath(call, at_once=blow.at_once)
+        await self._judged(call, task, hit="cancellations", firmly=firmly)
+        await self.caller.check()
+        if short or (landed and felt):
+            self.landings.note(call, blow)
+
+    def _came_whole(self, before: Counters, blow: Blow) -> bool:
+        """Say whether all of a reply could pass, so that there is no such moment in it."""
+        return self.scene.proxy.counters().replies - before.replies <= blow.amount
+
+    async def _begun(self, call: Call, blow: Blow) -> tuple[Counters, asyncio.Task[str | None]]:
+        """Make a call, and return with it when the moment of the blow has come."""
+        for _ in range(ATTEMPTS):
+            before = self.scene.proxy.counters()
+            self._hold_back(blow)
+            task = asyncio.create_task(self.caller.perform(call))
+            await self._reach_into(task, blow, before)
+            if blow.moment != "connecting" or not task.done():
+                break
+            # The system noticed only now that its connection was cut: its next call makes one.
+            await self._judged(call, task)
+        return before, task
+
+    def _hold_back(self, blow: Blow) -> None:
         if blow.moment == "unarrived":
             self.scene.proxy.freeze("requests")
         elif blow.moment in {"held", "connecting"}:
@@ -75,22 +113,33 @@ class AsyncAccidents:
             self.scene.proxy.freeze("replies")
         elif blow.moment == "part":
             self.scene.proxy.freeze("replies", after=blow.amount)
-        task = asyncio.create_task(self.caller.perform(call))
+
+    async def _reach_into(
+        self, task: asyncio.Task[str | None], blow: Blow, before: Counters
+    ) -> None:
+        """Wait until a call has come to where the blow is to hit it."""
         if blow.moment == "turns":
             for _ in range(blow.amount):
                 await asyncio.sleep(0)
+        elif blow.moment == "unsent":
+            return
         elif blow.moment == "unarrived":
             await self.reach("requests", before.requests + 1, [task])
-        elif blow.moment in {"held", "connecting"}:
-            await self.reach("replies", before.replies + 1, [task])
-        elif blow.moment == "part":
-            await self.reach("replies_passed", before.replies_passed + blow.amount, [task])
-        withheld = blow.moment not in {"unsent", "turns"} and self._withheld(before)
-        firmly = task.cancel() and withheld
-        await asyncio.wait({task}, timeout=_FIRM_SECONDS)
-        await self.aftermath(call, at_once=blow.at_once)
-        await self._judged(call, task, hit="cancellations", firmly=firmly)
-        await self.caller.check()
+            await self._take_turns()
+        else:
+            if blow.moment == "part":
+                await self.reach("replies_passed", before.replies_passed + blow.amount, [task])
+            await self.reach("replies", before.replies + blow.amount + 1, [task])
+            await self._take_turns()
+
+    async def _take_turns(self) -> None:
+        """Let a call whose reply is at the proxy come to wait for it.
+
+        It may still be on its way out of the send, where it would close the connection if it was
+        hit. What it has to do until it waits takes turns of the loop, and no time.
+        """
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _withheld(self, before: Counters) -> bool:
         """Say whether the proxy holds back what an answer needs, a request or a reply.
@@ -104,24 +153,33 @@ class AsyncAccidents:
         lost = before.requests - before.requests_passed + before.replies - before.replies_passed
         return held > lost
 
-    async def aftermath(self, call: Call, *, at_once: bool) -> None:
-        """Let the lost reply come, after others have asked or before."""
-        asked: list[asyncio.Task[None]] = []
+    async def aftermath(self, call: Call, *, at_once: bool) -> bool:
+        """Let the lost reply come, after others have asked or before.
+
+        Returns whether one who asked before was answered after, which is who may get it.
+        """
+        asked: list[asyncio.Task[bool]] = []
+        waiting: list[asyncio.Task[bool]] = []
         if at_once:
+            # All that the hit call sent has been counted at the second look.
+            self.scene.proxy.counters()
             before = self.scene.proxy.counters()
             asked = [asyncio.create_task(self.caller.glance(cell)) for cell in self._others(call)]
-            await self.reach("requests", before.requests + 1, asked)
+            if await self.reach("requests", before.requests + 1, asked):
+                waiting = [task for task in asked if not task.done()]
         self.scene.proxy.let_pass()
         await asyncio.gather(*asked)
+        return not at_once or any(task.result() for task in waiting)
 
     async def reach(
         self, counted: Counted, count: int, tasks: Sequence[asyncio.Task[object]]
-    ) -> None:
-        """Wait until the proxy has counted so many bytes, or all tasks have ended."""
+    ) -> bool:
+        """Wait until the proxy has counted so many bytes; False if all tasks have ended before."""
         while getattr(self.scene.proxy.counters(), counted) < count:
             if all(task.done() for task in tasks):
-                return
+                return False
             await asyncio.sleep(POLL_SECONDS)
+        return True
 
     async def wait_for_the_pool(self, *, holder_too: bool) -> None:
         """Cancel a call that waits for a connection, and the one that holds it or not."""
@@ -152,8 +210,11 @@ class AsyncAccidents:
             await self._judged(call, task, hit=cancelled, firmly=n in hit)
         await self.caller.check()
 
-    async def time_out(self, call: Call, *, way: str, at_once: bool) -> None:
-        """Let a call run into `asyncio.timeout`, `asyncio.wait_for`, or its own time-out."""
+    async def time_out(self, call: Call, *, way: str, at_once: bool) -> bool:
+        """Let a call run into `asyncio.timeout`, `asyncio.wait_for`, or its own time-out.
+
+        Returns whether it did, and whether others were answered who asked before its reply came.
+        """
         await self.begin()
         self.witness.story.append(f"{self.caller.told(call)} ran into {way}")
         limits: dict[str, Callable[[Call], Coroutine[object, object, str | None]]] = {
@@ -164,12 +225,16 @@ class AsyncAccidents:
         self.scene.proxy.freeze("replies")
         task = asyncio.create_task(limits.get(way, self.caller.perform)(call))
         await self.reach("replies", before.replies + 1, [task])
+        await self._take_turns()
+        waits = not task.done()
         # A cache may answer a time-out of its own with a miss, and any call from its memory.
         firmly = way in limits and self._withheld(before)
         await asyncio.wait({task}, timeout=self._stubborn)
-        await self.aftermath(call, at_once=at_once)
+        late = task.done()
+        felt = await self.aftermath(call, at_once=at_once)
         await self._judged(call, task, hit="timeouts", firmly=firmly)
         await self.caller.check()
+        return not self._in_process or (waits and late and felt)
 
     async def _cancel(self, tasks: Mapping[int, asyncio.Task[str | None]]) -> set[int]:
         """Cancel tasks while replies are held back; return the numbers of those not over yet."""

@@ -31,6 +31,10 @@ ITEMS = ("e0", "e1")
 ASYNC_ITEMS = ("t0", "t1")
 """Other items for the store of asyncio, which may remember on its own what it wrote."""
 
+ANSWERS = (0, 1, 2, 3)
+SESSIONS = (4, 5)
+"""The indices of each family's cells among the `store_cells`; those for asyncio are ANSWERS."""
+
 RECORDS = (
     families.CONFIGURATION,
     families.BRANDING,

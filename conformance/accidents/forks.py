@@ -21,8 +21,8 @@ _CHUNK = 1 << 16
 class Child:
     """A forked process that does one piece of work and says what came of it, as JSON.
 
-    It waits for `start`, so that parent and child can work at the same time. It leaves without
-    any cleaning up, which is its parent's. Use it as a context manager.
+    `pid` is its process id. It waits for `start`, so that parent and child can work at the same
+    time. It leaves without any cleaning up, which is its parent's. Use it as a context manager.
     """
 
     def __init__(self, work: Callable[[], object]) -> None:
@@ -35,8 +35,8 @@ class Child:
             # Python 3.12 warns where the process has threads. What they hold, such as the lock
             # of a module, is not needed by calls that were made before.
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._pid = os.fork()
-        if self._pid == 0:
+            self.pid = os.fork()
+        if self.pid == 0:
             self._be_the_child(begin, say)
         os.close(begin)
         os.close(say)
@@ -77,7 +77,7 @@ class Child:
         trace: TracebackType | None,
     ) -> None:
         # It has ended where it said something; otherwise nothing more is expected of it.
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
         os.close(self._begin)
         os.close(self._said)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from kryonix_cache.conformance.accidents.blows import Blow
@@ -16,20 +17,29 @@ from kryonix_cache.conformance.accidents.cells import (
     TTL_SECONDS,
     fields_with,
 )
+from kryonix_cache.conformance.accidents.crowds import Crowd
 from kryonix_cache.conformance.accidents.decoys import planted
 from kryonix_cache.conformance.accidents.forks import Child
+from kryonix_cache.conformance.accidents.standstill import (
+    Look,
+    look_at_process,
+    look_at_threads,
+    standing,
+)
 from kryonix_cache.reference_impl.tenant import families
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kryonix_cache.conformance.accidents.blocking import BlockingAccidents
-    from kryonix_cache.conformance.accidents.cells import Cell
+    from kryonix_cache.conformance.accidents.scene import Scene
     from kryonix_cache.fixtures.capabilities import TenantHandle
 
 _ROUNDS = 20
 _CHILD_SECONDS = 30.0
-_CROWD_SECONDS = 0.1
+_MOST_MEETINGS = 30
+_LEAST_MEETINGS = 5
+_MEETING_SECONDS = 0.2
 _SPOILED = "spoiled"
 
 
@@ -56,41 +66,39 @@ def reconnect(accidents: BlockingAccidents, times: int) -> None:
             accidents.witness.found(where, found, wanted)
 
 
-def crowd(accidents: BlockingAccidents, callers: int, *, until_errors: bool) -> None:
-    """Let more callers ask than there are connections, while no reply comes.
+def crowd(accidents: BlockingAccidents, callers: int, *, until_errors: bool) -> bool:
+    """Let more callers ask than there are connections, while no reply comes, and then again.
 
-    Every one of them must get the reply to its own call, or an error.
+    Every one of them must get the reply to its own call, or an error. Who shares a connection
+    may get the right reply by luck, and then it leaves those of others for its next call.
+    Returns whether callers were waiting when the replies came, or had given up if they were to.
     """
     accidents.begin()
     accidents.caller.check()
     scene, cells = accidents.scene, accidents.caller.cells
     accidents.witness.story.append(f"{callers} callers asked at once")
-    ready = threading.Barrier(callers)
     before = scene.proxy.counters().replies
     scene.proxy.freeze("replies")
-
-    def ask(cell: Cell) -> None:
-        ready.wait()
-        accidents.caller.glance(cell)
-
-    with ThreadPoolExecutor(callers) as threads:
-        try:
-            asked = [threads.submit(ask, cells[n % len(cells)]) for n in range(callers)]
-        except BaseException:
-            # A Ctrl-C; nobody else will come, and the pool waits for those who do.
-            ready.abort()
-            raise
-        scene.reach("replies", before + 1, lambda: all(each.done() for each in asked))
-        wait(asked, accidents.stubborn if until_errors else _CROWD_SECONDS)
+    crowd = Crowd(accidents.caller, [cells[n % len(cells)] for n in range(callers)])
+    with crowd.asking():
+        came = scene.reach("replies", before + 1, lambda: not crowd.waiting())
+        if until_errors:
+            crowd.wait(accidents.stubborn)
+            landed = came
+        else:
+            landed = came and crowd.gathered(lambda: scene.proxy.counters().requests)
         scene.proxy.let_pass()
-        for each in asked:
-            each.result()
-    accidents.witness.evidence.saw("crowds")
+    if landed:
+        accidents.witness.evidence.saw("impatient_crowds" if until_errors else "crowds")
     accidents.caller.check()
+    return landed
 
 
-def fork(accidents: BlockingAccidents) -> None:
-    """Fork after use; parent and child then work at the same time."""
+def fork(accidents: BlockingAccidents) -> bool:
+    """Fork after use; parent and child then work at the same time.
+
+    Replies are held back until both wait for one. Returns whether that happened.
+    """
     accidents.begin()
     witness, cells = accidents.witness, accidents.caller.cells
     accidents.caller.check()
@@ -99,10 +107,10 @@ def fork(accidents: BlockingAccidents) -> None:
         witness.ledger.doubt(slug, tag)
     with Child(lambda: _work_in_child(accidents, tags)) as child:
         witness.story.append("the process forked")
-        child.start()
-        for _ in range(_ROUNDS):
-            for cell in cells:
-                accidents.caller.glance(cell)
+        with _held_up(accidents.scene, child) as meetings:
+            for _ in range(_ROUNDS):
+                for cell in cells:
+                    accidents.caller.glance(cell)
         said = child.result(_CHILD_SECONDS)
     witness.story.append("in the child")
     if said is None:
@@ -110,15 +118,56 @@ def fork(accidents: BlockingAccidents) -> None:
     else:
         _judge_child(accidents, cast("Mapping[str, list[list[str | None]]]", said))
     witness.story.pop()
-    witness.evidence.saw("forks")
+    if len(meetings) >= _LEAST_MEETINGS:
+        witness.evidence.saw("forks")
     accidents.caller.check()
+    return len(meetings) >= _LEAST_MEETINGS
+
+
+@contextmanager
+def _held_up(scene: Scene, child: Child) -> Iterator[list[int]]:
+    """Start the child, and hold replies back again and again until it and the main thread wait.
+
+    Gives a list that grows with each time that they did.
+    """
+    meetings: list[int] = []
+    ended = threading.Event()
+    main = threading.current_thread()
+
+    def look() -> Look | None:
+        threads, process = look_at_threads([main]), look_at_process(child.pid)
+        if threads is None or process is None:
+            return None
+        return threads, scene.proxy.counters()
+
+    def hold_up() -> None:
+        for number in range(_MOST_MEETINGS):
+            before = scene.proxy.counters()
+            scene.proxy.freeze("replies")
+            if number == 0:
+                child.start()
+            sent = scene.reach("requests", before.requests + 1, ended.is_set)
+            if sent and standing(look, ended.is_set, seconds=_MEETING_SECONDS):
+                meetings.append(number)
+            scene.proxy.let_pass()
+            if ended.is_set():
+                break
+
+    with ThreadPoolExecutor(1) as threads:
+        holding = threads.submit(hold_up)
+        try:
+            yield meetings
+        finally:
+            ended.set()
+        holding.result()
 
 
 def _work_in_child(accidents: BlockingAccidents, tags: Mapping[str, str]) -> object:
     found: Counter[tuple[str, str | None]] = Counter()
     errors: Counter[tuple[str, str]] = Counter()
     for number in range(_ROUNDS):
-        for cell in accidents.caller.cells:
+        # Not in the parent's order: two that read the same cell have the same reply.
+        for cell in reversed(accidents.caller.cells):
             try:
                 if number == _ROUNDS // 2 and cell.slug in tags:
                     cell.write(tags[cell.slug])

@@ -8,6 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from kryonix_cache.conformance.accidents.standstill import look_at_threads, standing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,31 +27,42 @@ class _Call:
 
     begun = False
     over = False
+    waited = False
     raised = False
 
 
-def interrupted(call: Callable[[], T], reached: Callable[[Callable[[], bool]], bool]) -> T:
-    """Make a call in the main thread, and interrupt it once `reached` says so.
+def interrupted(
+    call: Callable[[], T],
+    reached: Callable[[Callable[[], bool]], bool],
+    landed: Callable[[], object] = lambda: None,
+) -> T:
+    """Make a call in the main thread, and interrupt it once `reached` says so and it waits.
 
     `reached` runs in another thread; it is given a function that says whether the call is over,
     and returns False if that is so. Returns what the call returns where it was over before.
+    `landed` is called afterwards if the call was hit while it waited: a client closes its
+    connection where it is hit between two steps, and what is lost is then lost for sure.
 
     Raises Interruption, or what the call makes of it.
     """
     state = _Call()
-    main = threading.main_thread().ident or 0
+    main = threading.main_thread()
 
     def raise_in_call(*_: object) -> None:
         if state.begun and not state.over and not state.raised:
             state.raised = True
             raise Interruption
 
+    def is_over() -> bool:
+        return state.over
+
     def wait() -> None:
-        if not reached(lambda: state.over):
+        if not reached(is_over):
             return
+        state.waited = standing(lambda: look_at_threads([main]), is_over)
         while not state.over:
             # More than once: one that comes just before the call blocks does not wake it.
-            signal.pthread_kill(main, signal.SIGALRM)
+            signal.pthread_kill(main.ident or 0, signal.SIGALRM)
             time.sleep(_AGAIN_SECONDS)
 
     previous = signal.signal(signal.SIGALRM, raise_in_call)
@@ -66,3 +79,5 @@ def interrupted(call: Callable[[], T], reached: Callable[[Callable[[], bool]], b
         state.over = True
         watcher.join()
         signal.signal(signal.SIGALRM, previous)
+        if state.waited and state.raised:
+            landed()

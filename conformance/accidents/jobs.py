@@ -7,18 +7,20 @@ import itertools
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.accidents.cells import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from kryonix_cache.conformance.accidents.witness import Witness
     from kryonix_cache.fixtures.capabilities import QueueHandle
 
 QUEUE = "crowd"
 _THREADS = 4
+_MEETINGS = 2
 _JOBS = 15
 """What each thread pushes for each tenant: enough that all of them meet at the queue."""
 
@@ -60,19 +62,29 @@ class Jobs:
                 self._failed_pops[name] += 1
         return bool(empty)
 
-    def share_out(self) -> None:
-        """Let threads push, then pop until nothing is left: each job comes out once."""
+    def share_out(self, together: Callable[[Sequence[Callable[[], object]]], bool]) -> None:
+        """Let threads push, then pop until nothing is left: each job comes out once.
+
+        `together` makes the first pops so that they meet at the queue, and says whether they did.
+        """
         self._witness.story.append(f"{_THREADS} threads popped from one queue")
         with ThreadPoolExecutor(_THREADS) as threads:
-            for work in (self._push_many, self._pop_all):
-                for ended in [threads.submit(work) for _ in range(_THREADS)]:
-                    ended.result()
+            self._all_at(threads, self._push_many)
+            for name in NAMES:
+                for _ in range(_MEETINGS):
+                    met = together([partial(self.pop, name)] * _THREADS)
+                    self._witness.evidence.saw("meetings", met)
+            self._all_at(threads, self._pop_all)
         self._witness.evidence.saw("jobs", sum(map(len, self._arrived.values())))
         for name in NAMES:
             missing = sorted(self._arrived[name] - set(self._taken))
             if len(missing) > self._failed_pops[name]:
                 self._witness.found(f"{name}.pop('{QUEUE}')", "nothing", f"{missing[0]} once")
         self._witness.story.pop()
+
+    def _all_at(self, threads: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+        for ended in [threads.submit(work) for _ in range(_THREADS)]:
+            ended.result()
 
     def _push_many(self) -> None:
         for _ in range(_JOBS):

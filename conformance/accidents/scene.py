@@ -32,6 +32,9 @@ SERVER = "accidents"
 PATIENT_SECONDS = 1.0
 """The time-out of clients where nothing is to time out."""
 
+CROWD_SECONDS = 3.0
+"""The same where replies are held back until a crowd has gathered."""
+
 IMPATIENT_SECONDS = 0.05
 """The time-out of clients where something is to."""
 

@@ -11,6 +11,7 @@ from kryonix_cache.conformance.accidents.blows import (
     Blow,
     Step,
     always,
+    each_kind,
     stories,
     told,
 )
@@ -19,41 +20,44 @@ from kryonix_cache.conformance.accidents.witness import Witness
 from kryonix_cache.conformance.evidence import Evidence
 from tests.accidents.dictionaries import Answers, cell
 
+FAMILIES = [(0, 1), (2,)]
 
-def test_each_kind_of_call_always_meets_each_blow() -> None:
+
+def test_each_kind_of_call_on_each_family_meets_each_blow() -> None:
     blows = [Blow("held"), Blow("part", 3)]
-    played: list[list[Step]] = []
-
-    @settings(SETTINGS, max_examples=1)
-    @given(stories("held"))
-    @always(blows, "read", "write", cells=3, whole=True)
-    def play(story: list[Step]) -> None:
-        played.append(story)
-
-    play()
-    always_played = [story[0] for story in played if len(story) == 1][: len(blows) * 2]
-    assert {(step.call.what, step.blow) for step in always_played} == {
-        (what, blow) for what in ("read", "write") for blow in blows
-    }
-    assert {step.call.cell for step in always_played} == {0, 1, 2}
+    steps = each_kind(blows, "read", "write", families=FAMILIES, whole=True)
+    assert {
+        (FAMILIES.index(next(cells for cells in FAMILIES if step.call.cell in cells)), what, blow)
+        for step in steps
+        for what, blow in [(step.call.what, step.blow)]
+    } == {(family, what, blow) for family in (0, 1) for what in ("read", "write") for blow in blows}
+    assert len(steps) == 8
+    assert {step.call.cell for step in steps} == {0, 1, 2}
 
 
 def test_a_part_still_meets_each_kind_of_call_and_each_blow() -> None:
     blows = [Blow("held", at_once=at_once) for at_once in (True, False)]
     blows += [Blow("part", 3, at_once=at_once) for at_once in (True, False)]
+    steps = each_kind(blows, "read", "write", families=[(0, 1, 2)], whole=False)
+    assert len(steps) == 6
+    met = {(step.call.what, step.blow) for step in steps}
+    assert {blow for _, blow in met} == set(blows)
+    assert {what for what, blow in met if blow == blows[0]} == {"read", "write"}
+    assert len({what for what, blow in met if blow == blows[1]}) == 1
+
+
+def test_what_is_always_played_comes_before_what_is_drawn() -> None:
+    steps = each_kind([Blow("held")], "read", "write", families=FAMILIES, whole=True)
     played: list[list[Step]] = []
 
     @settings(SETTINGS, max_examples=1)
     @given(stories("held"))
-    @always(blows, "read", "write", cells=3, whole=False)
+    @always(steps)
     def play(story: list[Step]) -> None:
         played.append(story)
 
     play()
-    met = {(step.call.what, step.blow) for (step,) in played[:6]}
-    assert {blow for _, blow in met} == set(blows)
-    assert {what for what, blow in met if blow == blows[0]} == {"read", "write"}
-    assert len({what for what, blow in met if blow == blows[1]}) == 1
+    assert sorted(map(str, played[: len(steps)])) == sorted(str([step]) for step in steps)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def test_a_child_says_what_its_work_came_to() -> None:
     ) as child:
         child.start()
         said = child.result(PATIENCE)
-    assert said == {"pid": child._pid, "parent": here, "long": "x" * 200_000}
-    assert is_gone(child._pid)
+    assert said == {"pid": child.pid, "parent": here, "long": "x" * 200_000}
+    assert is_gone(child.pid)
 
 
 @pytest.mark.parametrize("way", ["raises", "exits", "is killed"])
@@ -46,17 +46,17 @@ def test_a_child_that_dies_says_nothing(way: str) -> None:
     with Child(die) as child:
         child.start()
         assert child.result(PATIENCE) is None
-    assert is_gone(child._pid)
+    assert is_gone(child.pid)
 
 
 def test_a_child_that_works_for_too_long_is_ended() -> None:
     with Child(lambda: time.sleep(60)) as child:
         child.start()
         assert child.result(0.1) is None
-    assert is_gone(child._pid)
+    assert is_gone(child.pid)
 
 
 def test_a_child_that_is_not_told_to_work_is_ended() -> None:
     with Child(lambda: 1) as child:
         pass
-    assert is_gone(child._pid)
+    assert is_gone(child.pid)

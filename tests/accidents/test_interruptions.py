@@ -62,3 +62,35 @@ def test_the_handler_that_was_there_comes_back() -> None:
         assert signal.getsignal(signal.SIGALRM) is before
     finally:
         signal.signal(signal.SIGALRM, usual)
+
+
+def test_only_a_call_that_waits_has_been_hit() -> None:
+    """A call that is on its way to its wait closes its connection, and shows nothing."""
+    landed: list[str] = []
+    waits = threading.Event()
+
+    def call() -> None:
+        # It uses the processor until after the other thread says that it may be hit.
+        until = time.monotonic() + 0.2
+        while time.monotonic() < until:
+            pass
+        waits.set()
+        time.sleep(30)
+
+    with pytest.raises(Interruption):
+        interrupted(
+            call, lambda _: True, lambda: landed.append("waiting" if waits.is_set() else "")
+        )
+    assert landed == ["waiting"]
+
+
+def test_a_call_that_never_waits_is_hit_in_the_end_and_does_not_count() -> None:
+    landed: list[str] = []
+
+    def call() -> None:
+        while True:
+            pass
+
+    with pytest.raises(Interruption):
+        interrupted(call, lambda _: True, lambda: landed.append("landed"))
+    assert landed == []

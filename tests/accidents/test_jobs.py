@@ -16,7 +16,7 @@ from kryonix_cache.conformance.accidents.witness import Witness
 from kryonix_cache.conformance.evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 
 class Queue:
@@ -60,6 +60,12 @@ class Queue:
         return ["crowd"] if self.jobs else []
 
 
+def one_after_the_other(pops: Sequence[Callable[[], object]]) -> bool:
+    for pop in pops:
+        pop()
+    return False
+
+
 @pytest.mark.parametrize(
     ("wrong", "found"),
     [
@@ -74,6 +80,6 @@ def test_each_job_must_come_out_once(wrong: str, *, found: bool) -> None:
     """A pop that raised an error of its connection may have taken its job with it."""
     evidence = Evidence()
     queues = {name: Queue(wrong) for name in NAMES}
-    Jobs(queues, Witness(evidence, in_process=True)).share_out()
+    Jobs(queues, Witness(evidence, in_process=True)).share_out(one_after_the_other)
     assert bool(evidence.total) == found
     assert evidence.observations["jobs"] > 0

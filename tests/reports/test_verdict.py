@@ -129,6 +129,21 @@ def test_a_result_shows_the_worst_evidence_first_and_at_most_twenty() -> None:
     assert result.evidence_total == 99 + 15
 
 
+def test_what_one_test_found_over_and_over_leaves_room_for_what_another_found() -> None:
+    often = [Finding(where=f"often {number}", found="f", wanted="w") for number in range(20)]
+    seldom = [Finding(where=f"seldom {number}", found="f", wanted="w") for number in range(3)]
+    never = Finding(where="of a test that passed", found="f", wanted="w")
+    result = _judged(
+        check("server.ping", "pass", evidence=(never,)),
+        check("server.ping", "fail", evidence=tuple(often)),
+        check("server.ping", "fail", evidence=tuple(seldom)),
+        check("server.ping", "fail", evidence=tuple(often)),
+    )
+
+    assert result.evidence == (*often[:9], *seldom, *often[:8])
+    assert result.evidence_total == 44
+
+
 def test_a_result_names_both_places_where_its_checks_ran() -> None:
     assert _judged(check("server.ping"), check("server.ping", ran_on="bench")).ran_on == "both"
 
