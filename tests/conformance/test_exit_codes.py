@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = ("--target", "embedded")
 ON_THE_TARGET = "isolation.read,isolation.list,isolation.write,isolation.delete"
+TARGET_AND_BENCH = ("--select", f"{ON_THE_TARGET},isolation.own-namespace")
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_target_that_is_lost_on_the_way_is_an_error(
 def test_an_interrupted_run_cleans_up_and_has_no_verdict(
     number: signal.Signals, server: ServerProcess, tmp_path: Path
 ) -> None:
-    process = start(out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
+    process = start(*TARGET_AND_BENCH, out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
     wait_for_own_keys(server.endpoint, process)
     if number is signal.SIGINT:
         os.killpg(process.pid, number)
@@ -140,7 +141,7 @@ def test_a_run_that_is_interrupted_while_it_starts_ends_in_order(tmp_path: Path)
 
 
 def test_a_run_whose_process_dies_has_no_verdict(server: ServerProcess, tmp_path: Path) -> None:
-    process = start(out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
+    process = start(*TARGET_AND_BENCH, out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
     wait_for_own_keys(server.endpoint, process)
     with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:  # noqa: PTH123
         child = int(file.read().split()[0])

@@ -75,7 +75,7 @@ def test_a_killed_run_leaves_only_keys_that_expire_and_that_clean_removes(
     server: ServerProcess, tmp_path: Path
 ) -> None:
     before, persistent = digest(server.endpoint), count_keys(server.endpoint, expiring=False)
-    process = start(out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
+    process = start(*ISOLATION, out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
     wait_for_own_keys(server.endpoint, process)
     os.killpg(process.pid, signal.SIGKILL)
     finish(process, tmp_path)
