@@ -238,3 +238,18 @@ def test_a_system_that_breaks_when_imported_is_refused(tmp_path: Path) -> None:
     assert run.code == 4
     assert "raised ZeroDivisionError when imported: while it was imported" in run.errors
     assert "Traceback" not in run.errors
+
+
+def test_a_plugin_that_is_installed_for_other_tests_is_not_loaded(tmp_path: Path) -> None:
+    """Whatever pytest finds in an environment, the run is the same."""
+    metadata = tmp_path / "plugins" / "stranger-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[pytest11]\nstranger = stranger\n")
+    (metadata.parent / "stranger.py").write_text("raise RuntimeError('loaded')\n")
+    run = conformance(
+        *(*EMBEDDED, "--select", "isolation.key-builder"),
+        out=tmp_path / "out",
+        PYTHONPATH=str(metadata.parent),
+    )
+    assert run.code == 0, run.output + run.errors
