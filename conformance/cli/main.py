@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import click
@@ -68,7 +67,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version(DISTRIBUTION), prog_name="kryonix-cache")
+@click.version_option(package_name=DISTRIBUTION, prog_name="kryonix-cache")
 def cli() -> None:
     """Conformance and load tests for multi-tenant Redis caches.
 
