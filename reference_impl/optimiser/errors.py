@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of the optimiser: one class for each situation."""
+
+from __future__ import annotations
+
+from kryonix_cache.reference_impl.errors import KryonixError
+
+
+class OptimiserBusyError(KryonixError):
+    """Another run holds the lock."""
+
+    def __init__(self, owner: str, since: str, seconds_left: int) -> None:
+        self.owner = owner
+        super().__init__(
+            f"Another run of the optimiser, {owner}, has worked since {since}: wait for it; "
+            f"if it died, its lock is gone in {seconds_left} s."
+        )
+
+
+class UnknownOptimisationError(KryonixError):
+    """The run that is to be undone left no trail."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"No change of a run {run!r} is recorded on this server: "
+            "the run's own output names it, and records are kept as long as the contract says."
+        )
