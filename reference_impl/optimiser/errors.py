@@ -25,3 +25,13 @@ class UnknownOptimisationError(KryonixError):
             f"No change of a run {run!r} is recorded on this server: "
             "the run's own output names it, and records are kept as long as the contract says."
         )
+
+
+class NoOptimiserRulesError(KryonixError):
+    """The contract says nothing about an optimiser."""
+
+    def __init__(self, contract: str) -> None:
+        super().__init__(
+            f"The contract {contract!r} has no section [optimiser], so nothing says when to act: "
+            "add the section, or use the contract that comes with the project."
+        )
