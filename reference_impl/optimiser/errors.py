@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kryonix_cache.reference_impl.errors import KryonixError
+from kryonix_cache.reference_impl.errors import KryonixError, TargetLostError
 
 
 class OptimiserBusyError(KryonixError):
@@ -34,4 +34,25 @@ class NoOptimiserRulesError(KryonixError):
         super().__init__(
             f"The contract {contract!r} has no section [optimiser], so nothing says when to act: "
             "add the section, or use the contract that comes with the project."
+        )
+
+
+class MomentInvalidError(KryonixError):
+    """A moment that shall be taken for the present has no offset from UTC (E27)."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"The moment {given} has no offset from UTC, so hosts would read it differently: "
+            "give one, as 2025-01-27T10:00:00Z."
+        )
+
+
+class OptimisationLostError(TargetLostError):
+    """The server went away during a run; what was changed until then is on its trail."""
+
+    def __init__(self, run: str, tenant: str, reason: str) -> None:
+        super().__init__(
+            f"The server was lost while the run {run} was at the tenant {tenant!r} ({reason}); "
+            "check that the server runs, then run again: what was changed is recorded, and can be "
+            "undone."
         )

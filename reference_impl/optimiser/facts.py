@@ -34,8 +34,8 @@ class TenantFacts:
     `hottest` are cached answers that live shorter than the contract's `ttl_below_s`, at most
     `hottest_keys` of them, the hottest first. `users` and `mobile_users` are distinct users of
     sessions and connections. `modules` and `lifetimes` count cached answers; a persistent one has
-    no lifetime. `anchors` are some of the keys as (database, key), lasting ones if there are any:
-    while one of them is there, so is the tenant.
+    no lifetime. `anchors` are some of the keys as (database, key). Where the tenant is
+    `anchored` they last as long as the tenant; else they are any keys, and may expire.
     """
 
     tenant: TenantId
@@ -50,4 +50,5 @@ class TenantFacts:
     modules: Mapping[str, int] = field(default_factory=dict)
     lifetimes: Mapping[Lifetime, int] = field(default_factory=dict)
     anchors: tuple[tuple[int, bytes], ...] = ()
+    anchored: bool = False
     problems: tuple[Problem, ...] = ()

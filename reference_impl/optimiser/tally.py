@@ -64,8 +64,10 @@ class Tally:
         """Count a key, and remember some that will still be there if the tenant is."""
         self.keys += 1
         kept = self._lasting if lasting else self._anchors
-        if len(kept) < MOST_ANCHORS:
-            kept.append((database, name))
+        if len(kept) == MOST_ANCHORS:
+            # The first ones and the last one: whoever erases a tenant starts at one of the ends.
+            kept.pop()
+        kept.append((database, name))
 
     def session(self, platform: str | None, *, active: bool) -> None:
         """Count a session."""
@@ -130,6 +132,7 @@ class Tally:
             modules=dict(sorted(self._modules.items())),
             lifetimes=self._lifetimes,
             anchors=tuple(self._lasting or self._anchors),
+            anchored=bool(self._lasting),
             problems=tuple(problems),
         )
 
