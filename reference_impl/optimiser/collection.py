@@ -130,8 +130,10 @@ class _Pass:
         self._tallies: dict[bytes, Tally] = {}
         self._keys = self._unknown = self._misnamed = 0
         self._examples: list[str] = []
+        # None of them touches the access clock of a value, which on servers without NO-TOUCH
+        # a STRLEN would: the next run would find all answers equally hot.
         self._answer_questions = KeyTemplate(
-            (b"PTTL", None), (b"STRLEN", None), (b"OBJECT", heat, None)
+            (b"TYPE", None), (b"PTTL", None), (b"OBJECT", heat, None)
         )
         self._sign = 1.0 if heat == b"FREQ" else -1.0
         self._lifetime = KeyTemplate((b"PTTL", None))
@@ -139,8 +141,9 @@ class _Pass:
             role: HashFields(contract.family(name), _PEOPLE_FIELDS)
             for role, name in ((Role.SESSION, SESSIONS), (Role.CONNECTION, CONNECTIONS))
         }
-        pattern = contract.family(ANSWERS).pattern.split(SEPARATOR)
-        self._module_at = pattern.index(_MODULE)
+        answers = contract.family(ANSWERS)
+        self._answer_type = answers.type.encode()
+        self._module_at = answers.pattern.split(SEPARATOR).index(_MODULE)
 
     def take(self, page: Page) -> None:
         """Count the keys of a page, and ask what is needed of a few of them."""
@@ -211,18 +214,19 @@ class _Pass:
                 _person(tally, role, reading, cast("int", lifetime))
 
     def _answer(self, tally: Tally, database: int, name: bytes, replies: Sequence[Reply]) -> None:
-        lifetime, size, heat = replies
-        if isinstance(size, redis.ResponseError) and not str(size).startswith("NOPERM"):
-            tally.problem(Problem(place_of(database, name), str(size)))
+        kind, lifetime, heat = replies
+        answered([kind, lifetime], ("TYPE", "PTTL"))
+        if kind == b"none" or lifetime == _GONE:
             return
-        answered([lifetime, size], ("PTTL", "STRLEN"))
+        if kind != self._answer_type:
+            what = f"it is a {cast('bytes', kind).decode()} and no cached answer"
+            tally.problem(Problem(place_of(database, name), what))
+            return
         if isinstance(heat, redis.ResponseError):
             if str(heat).startswith("NOPERM"):
                 answered([heat], ("OBJECT",))
             tally.problem(Problem(place_of(database, name), str(heat)))
             heat = None
-        if lifetime == _GONE:
-            return
         module = name.split(SEPARATOR.encode())[self._module_at].decode()
         warmth = None if heat is None else self._sign * cast("int", heat)
         tally.answer(name, module, cast("int", lifetime), warmth)
