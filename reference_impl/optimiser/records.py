@@ -212,10 +212,10 @@ def _applied(outcome: Outcome) -> dict[str, str | None]:
     mobile, preload = counts.get("mobile"), counts.get("preload")
     model = f"the prediction {outcome.analysis.forecast.model}"
     return {
-        "ttl_optimization": f"{longer} cached answers live longer" if longer else None,
-        "mobile_compression": f"{mobile} items kept at hand for mobile users" if mobile else None,
-        "preload_strategy": f"{preload} items by {model}" if preload else None,
-        "result": f"{len(outcome.changes)} changes",
+        "ttl_optimization": f"{_count(longer, 'cached answer')} extended" if longer else None,
+        "mobile_compression": f"{_count(mobile, 'item')} for mobile users" if mobile else None,
+        "preload_strategy": f"{_count(preload, 'item')} by {model}" if preload else None,
+        "result": _count(len(outcome.changes), "change"),
         "applied_at": outcome.at.isoformat(),
     }
 
@@ -229,6 +229,10 @@ def most_used_module(demand: Demand) -> str | None:
             module = name.partition(".")[0]
             reads[module] = reads.get(module, 0.0) + count
     return min(reads, key=lambda module: (-reads[module], module), default=None)
+
+
+def _count(amount: int, what: str) -> str:
+    return f"{amount} {what}" if amount == 1 else f"{amount} {what}s"
 
 
 def number(value: float) -> str:
