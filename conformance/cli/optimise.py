@@ -107,7 +107,7 @@ def optimise(
             click.echo(undo_json(undone) if as_json else undo_text(undone, endpoint.address))
             return PARTIAL if undone.skipped else 0
         if access_log is not None:
-            history.learn(pools, keyspace, logs.load(access_log, keyspace), at)
+            _learn(pools, keyspace, access_log, at)
         with _progress(pools, keyspace, quiet=quiet or as_json) as progress:
             report = Optimiser(
                 keyspace, pools, loader=function, progress=progress, max_impact=share
@@ -115,6 +115,13 @@ def optimise(
     click.echo(report_json(report) if as_json else report_text(report, endpoint.address))
     analysed = all(each.analysis is not None for each in report.tenants.values())
     return 0 if analysed else PARTIAL
+
+
+def _learn(pools: Pools, contract: Contract, path: Path, at: datetime) -> None:
+    log = logs.AccessLog(contract, path)
+    problems = history.learn(pools, contract, log, at)
+    for problem in (*log.problems, *problems):
+        click.echo(f"{problem.where}: {problem.what}", err=True)
 
 
 def _loader(reference: str | None) -> Loader | None:

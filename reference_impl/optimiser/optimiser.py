@@ -212,10 +212,7 @@ class _Run:
     def _portion(self, some: Sequence[TenantFacts]) -> Iterator[TenantReport]:
         tenants = [facts.tenant for facts in some]
         figures = self._figures.read(tenants)
-        try:
-            demands = history.load_many(self._clients, self._contract, tenants, self._at)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise OptimisationLostError(self._run, tenants[0], str(error)) from error
+        demands = history.load_many(self._clients, self._contract, tenants, self._at)
         for facts in some:
             demand, problems = demands[facts.tenant]
             yield self._tenant(facts, figures[facts.tenant], demand, problems)
@@ -271,7 +268,7 @@ class _Run:
                 changes,
             )
             problems = self._records.write(outcome)
-            history.fold(self._clients, self._contract, tenant, self._at)
+            problems += history.fold(self._clients, self._contract, tenant, self._at)
             if is_there(self._clients, facts):
                 return problems
             self._records.remove(tenant)
