@@ -93,8 +93,8 @@ def optimise(
     """
     keyspace = load_contract(contract)
     share = impact_of(max_impact)
-    if run is not None and (tenants or loader or access_log):
-        raise click.UsageError("--undo takes back a whole run: leave the other options away.")
+    if run is not None and (loader or access_log):
+        raise click.UsageError("--undo only takes back: leave --loader and --access-log away.")
     if dry_run and access_log:
         raise click.UsageError("--access-log writes what it learns, which --dry-run must not.")
     function = _loader(loader)
@@ -103,8 +103,9 @@ def optimise(
     policy = DeclaredWrites(keyspace, OPTIMISING)
     with Pools(endpoint, policy=policy, name=CLIENT_NAME) as pools:
         if run is not None:
-            undone = undo(keyspace, pools, run, at=at, dry_run=dry_run)
-            click.echo(undo_json(undone) if as_json else undo_text(undone, endpoint.address))
+            undone = undo(keyspace, pools, run, at=at, tenants=tenants or None, dry_run=dry_run)
+            text = undo_text(undone, endpoint.address, dry_run=dry_run)
+            click.echo(undo_json(undone) if as_json else text)
             return PARTIAL if undone.skipped else 0
         if access_log is not None:
             _learn(pools, keyspace, access_log, at)

@@ -52,6 +52,35 @@ def report_text(report: Report, address: str) -> str:
     return "\n".join(_lines(report, address))
 
 
+def undo_json(report: UndoReport) -> str:
+    """Return everything that an undoing says."""
+    return json.dumps(
+        {
+            "run": report.run,
+            "undone": [_change(change) for change in report.undone],
+            "already": report.already,
+            "skipped": [asdict(problem) for problem in report.skipped],
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def undo_text(report: UndoReport, address: str, *, dry_run: bool) -> str:
+    """Return what became of a run's changes."""
+    done = "Would take back" if dry_run else "Took back"
+    lines = [
+        f"{done} {_count(len(report.undone), 'change')} of the run {report.run} on {address}: "
+        f"{report.already} were taken back before, "
+        f"{len(report.skipped)} were changed since and left alone."
+    ]
+    for change in report.undone[:MOST_LINES]:
+        lines.append(f"  db {change.database} {_text(change.key)}")
+    if len(report.undone) > MOST_LINES:
+        lines.append(f"  and {len(report.undone) - MOST_LINES} changes more")
+    return "\n".join((*lines, *_problems(report.skipped, "  ")))
+
+
 def _lines(report: Report, address: str) -> Iterator[str]:
     changes = sum(len(each.changes) for each in report.tenants.values())
     problems = len(report.problems) + sum(len(t.problems) for t in report.tenants.values())

@@ -124,7 +124,9 @@ def volumes(
     before, after = surprise[:-1], surprise[1:]
     products = np.concatenate(([0.0, 0.0], np.cumsum(before * after)))
     squares = np.concatenate(([0.0, 0.0], np.cumsum(before * before)))
-    memory = np.clip((products + _PRIOR_MEMORY * _PRIOR_SPREAD) / (squares + _PRIOR_SPREAD), 0.0, 1.0)
+    memory = np.clip(
+        (products + _PRIOR_MEMORY * _PRIOR_SPREAD) / (squares + _PRIOR_SPREAD), 0.0, 1.0
+    )
     last = np.concatenate(([0.0], surprise))
     known = usual[start - begin :] + (memory[: last.size] * last)[start - begin : stop - begin]
     return np.expm1(np.clip(known, 0.0, 30.0))
@@ -139,9 +141,7 @@ def _bent(history: History, start: int, stop: int, phase: int | None) -> NDArray
     return volumes(history, start, stop, phase) * share * bend
 
 
-def _shifted(
-    counts: NDArray[np.float64], lag: int, start: int, stop: int
-) -> NDArray[np.float64]:
+def _shifted(counts: NDArray[np.float64], lag: int, start: int, stop: int) -> NDArray[np.float64]:
     table = np.zeros((counts.shape[0], stop - start))
     first = max(start, lag)
     table[:, first - start :] = counts[:, first - lag : stop - lag]
