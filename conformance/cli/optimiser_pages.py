@@ -69,16 +69,15 @@ def undo_json(report: UndoReport) -> str:
 def undo_text(report: UndoReport, address: str, *, dry_run: bool) -> str:
     """Return what became of a run's changes."""
     done = "Would take back" if dry_run else "Took back"
-    lines = [
+    head = (
         f"{done} {_count(len(report.undone), 'change')} of the run {report.run} on {address}: "
         f"{report.already} were taken back before, "
         f"{len(report.skipped)} were changed since and left alone."
-    ]
-    for change in report.undone[:MOST_LINES]:
-        lines.append(f"  db {change.database} {_text(change.key)}")
+    )
+    lines = [f"  db {each.database} {_text(each.key)}" for each in report.undone[:MOST_LINES]]
     if len(report.undone) > MOST_LINES:
         lines.append(f"  and {len(report.undone) - MOST_LINES} changes more")
-    return "\n".join((*lines, *_problems(report.skipped, "  ")))
+    return "\n".join((head, *lines, *_problems(report.skipped, "  ")))
 
 
 def _lines(report: Report, address: str) -> Iterator[str]:
