@@ -72,7 +72,7 @@ def _answer_as_list(tenant: MadeTenant) -> None:
 
 
 def _config(**fields: str) -> Callable[[MadeTenant], object]:
-    usual = {"business_sector": "health", "timezone": "UTC", "business_hours": '{"days":["mon"]}'}
+    usual = {"business_sector": "health", "timezone": "UTC", "business_hours": '{"days":[1]}'}
     return lambda tenant: tenant.hash(CONFIGURATION, usual | fields)
 
 

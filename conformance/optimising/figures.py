@@ -56,7 +56,10 @@ def _unknown(why: str, erratum: str | None = None) -> Wanted:
 
 def _none_of(why: str) -> Wanted:
     """Nothing was counted, which may be said as 0 or as unknown."""
-    return Wanted(lambda found: not found, f"none, for {why}")
+    def fits(found: object) -> bool:
+        return not (any(found.values()) if isinstance(found, dict) else found)
+
+    return Wanted(fits, f"none, for {why}")
 
 
 def _counts(values: Mapping[str, int]) -> Wanted:
@@ -126,7 +129,7 @@ def _rich(tenant: MadeTenant) -> Figures:
         {
             "timezone": "America/Sao_Paulo",
             "business_sector": "medicina",
-            "business_hours": json.dumps({"open": "08:00", "days": ["mon", "tue", "wed", "sat"]}),
+            "business_hours": json.dumps({"open": "08:00", "days": [1, 2, 3, 6]}),
             "notification_preferences": "{}",
         },
     )
