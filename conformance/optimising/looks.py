@@ -96,6 +96,9 @@ def judge_lifetime(
     if new is None:
         evidence.found(where, found="no key", wanted=wanted)
         return
+    old = before.keys.get(place)
+    if old is not None and old.digest() != new.digest():
+        evidence.found(shown_place(*place), found="another value", wanted="the value as it was")
     most = passed_ms(before, after)[1]
     low = wanted_s * 1000 - 1.5 * most - ROUNDING_MS
     if not low <= new.ttl <= wanted_s * 1000 + ROUNDING_MS:
