@@ -13,6 +13,7 @@ from kryonix_cache.conformance.optimising.forms import (
     foreign_keys,
     tenants_by_form,
 )
+from kryonix_cache.conformance.optimising.scope import Scope
 
 if TYPE_CHECKING:
     from kryonix_cache.conformance.evidence import Evidence
@@ -64,4 +65,15 @@ def test_figures_are_right_for_known_data_and_unknown_without(
                     wanted=wanted.text,
                     erratum=wanted.erratum,
                 )
+    evidence.settle()
+
+
+@pytest.mark.requirement("optimiser.tenant-scope")
+def test_a_run_for_one_tenant_touches_and_learns_of_no_other(
+    scene: Scene, evidence: Evidence
+) -> None:
+    """The server itself tells what it was sent; the tenants' ids begin alike."""
+    scope = Scope(scene)
+    scope.judge_run()
+    scope.judge_learning()
     evidence.settle()

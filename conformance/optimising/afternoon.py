@@ -70,7 +70,7 @@ class Afternoon:
     def _write_first(self) -> None:
         oldest, short = self._scene.rule.oldest_value_s, self._scene.rule.ttl_below_s
         slow = self._slow
-        for number, ttl in enumerate((600, 900, 1800, 2700, short - 60)):
+        for number, ttl in enumerate((600, 1800, 2700, short - 60)):
             self._note(slow.answer("crm", f"young{number}", ttl=ttl), due=True)
             self._note(slow.answer("crm", f"undated{number}", ttl=ttl, age=None), due=True)
             self._note(slow.answer("crm", f"middle{number}", ttl=ttl, age=3000), age=3000)
