@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
+from kryonix_cache.conformance.datasets import names_by_database
 from kryonix_cache.conformance.evidence import answer_of
 from kryonix_cache.conformance.optimising.looks import Look, look
 from kryonix_cache.conformance.optimising.tenants import MadeTenant
@@ -131,6 +132,14 @@ class Scene:
             yield
         finally:
             self.admin[0].config_set("maxmemory-policy", found["maxmemory-policy"])
+
+    def keys_of(self, tenant: MadeTenant) -> list[Place]:
+        """Return the keys of a tenant that are there."""
+        names = names_by_database(self.clients, self.contract)
+        places = [(database, key) for database, keys in names.items() for key in keys]
+        return [
+            at for at in places if (p := self.contract.parse(*at)) and p.tenant == tenant.id
+        ]
 
     def problems(self, done: Optimisation, tenant: MadeTenant) -> Collection[str]:
         """Return what the run says could not be done for a tenant."""

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The choice of a predictor: each is tried on the tenant's own last days, against no preload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY, SECONDS_OF_HOUR
+from kryonix_cache.reference_impl.prediction.calibration import Calibration, Trials
+from kryonix_cache.reference_impl.prediction.predictors import PREDICTORS, WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from kryonix_cache.reference_impl.prediction.history import History
+
+NONE = "none"
+
+PRICE = 0.3
+"""What a preload costs, in misses: an item is preloaded where it is likelier than this."""
+
+_LEARNING_HOURS = 2 * HOURS_OF_DAY
+_MOST_DAYS = 7
+_FEWEST_DAYS = 2
+LEAST_HOURS = _LEARNING_HOURS + _FEWEST_DAYS * HOURS_OF_DAY
+"""With a shorter history nothing is predicted."""
+
+# Student's 95 % quantile, one-sided, by the number of days that are compared.
+_QUANTILES = {2: 6.31, 3: 2.92, 4: 2.35, 5: 2.13, 6: 2.02, 7: 1.94}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a predictor did: misses saved, preloads, and those for nothing; `gains` by day.
+
+    A day's gain are the misses saved less the price of the preloads. `least` is the gain of a day
+    that is beyond noise: what is above 0 there beats `none`.
+    """
+
+    model: str
+    saved: float
+    preloads: int
+    gains: tuple[float, ...]
+    least: float
+
+    @property
+    def wasted(self) -> float:
+        """Preloads of what nobody asked for in time."""
+        return self.preloads - self.saved
+
+    @property
+    def gain(self) -> float:
+        """The mean gain of a day."""
+        return sum(self.gains) / len(self.gains)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The model to use, how to read its probabilities, and the back-test that says so.
+
+    `improvement` is the gain of hit rate in the back-test, in points; None without one.
+    """
+
+    model: str
+    calibration: Calibration | None
+    trials: Mapping[str, Trial] = field(default_factory=dict)
+    improvement: float | None = None
+    reason: str = ""
+
+
+def choose(history: History, *, lifetime_s: float, budget: int) -> Choice:
+    """Try every predictor on the last days, hour by hour, and return the best one.
+
+    Each hour is predicted from the hours before it, with the calibration of the days before, the
+    same budget and the same rule. `none` wins unless another is better beyond noise.
+    """
+    if history.hours < LEAST_HOURS:
+        return Choice(NONE, None, reason=_too_little(history))
+    if not history.items or budget < 1:
+        return Choice(NONE, None, reason=_nothing(history, budget))
+    stage = _Stage.of(history, lifetime_s, budget)
+    results = {name: stage.play(name) for name in PREDICTORS}
+    trials = {name: trial for name, (trial, _) in results.items()}
+    better = [name for name, trial in trials.items() if trial.least > 0]
+    if not better:
+        return Choice(NONE, None, trials, 0.0, _none_wins(trials, stage.days))
+    model = max(better, key=lambda name: trials[name].gain)
+    saved, reads = trials[model].saved, stage.reads
+    return Choice(
+        model,
+        results[model][1],
+        trials,
+        100.0 * saved / reads if reads else 0.0,
+        _wins(model, trials, stage.days),
+    )
+
+
+def probability(expected: NDArray[np.float64], lifetime_s: float) -> NDArray[np.float64]:
+    """Return the chance of a read while a preload lives, within its first hour at most.
+
+    Reads are taken to come independently of each other; the calibration mends what they do not.
+    """
+    return -np.expm1(-expected * _share_of_hour(lifetime_s))
+
+
+def within_budget(
+    ranks: NDArray[np.float64], worthwhile: NDArray[np.bool_], budget: int
+) -> NDArray[np.bool_]:
+    """Return which of the worthwhile, items by hours, are the `budget` best of each hour."""
+    crowded = np.flatnonzero(worthwhile.sum(axis=0) > budget)
+    if not crowded.size:
+        return worthwhile
+    chosen = worthwhile.copy()
+    table = np.where(worthwhile[:, crowded], ranks[:, crowded], -np.inf)
+    best = np.argpartition(-table, budget - 1, axis=0)[:budget]
+    kept = np.zeros(table.shape, dtype=np.bool_)
+    np.put_along_axis(kept, best, values=True, axis=0)
+    chosen[:, crowded] = kept
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stage:
+    """The hours of a back-test, and what truly happened in them."""
+
+    history: History
+    lifetime_s: float
+    budget: int
+    start: int
+    days: int
+    admitted: NDArray[np.bool_]
+    asked: NDArray[np.float64]
+    reads: float
+
+    @classmethod
+    def of(cls, history: History, lifetime_s: float, budget: int) -> _Stage:
+        days = min(_MOST_DAYS, (history.hours - _LEARNING_HOURS) // HOURS_OF_DAY)
+        start = history.hours - days * HOURS_OF_DAY
+        counts = history.counts[:, start:]
+        columns = np.arange(start, history.hours)
+        asked = 1.0 - (1.0 - _share_of_hour(lifetime_s)) ** counts
+        return cls(
+            history,
+            lifetime_s,
+            budget,
+            start,
+            days,
+            history.admitted_from[:, None] <= columns[None, :],
+            np.where(counts > 0, asked, 0.0),
+            float(history.volume[start:].sum()),
+        )
+
+    def play(self, name: str) -> tuple[Trial, Calibration]:
+        expected = PREDICTORS[name](self.history, self.start, self.history.hours)
+        stated = probability(expected, self.lifetime_s)
+        known = self.admitted
+        day = np.broadcast_to(np.arange(stated.shape[1]) // HOURS_OF_DAY, stated.shape)
+        trials = Trials.count(stated[known], self.asked[known], day[known])
+        worth = np.empty(stated.shape)
+        for number in range(self.days):
+            span = slice(number * HOURS_OF_DAY, (number + 1) * HOURS_OF_DAY)
+            worth[:, span] = Calibration.fit(trials.until(number)).apply(stated[:, span])
+        chosen = within_budget(expected, known & (worth > PRICE), self.budget)
+        trial = self._judge(name, chosen)
+        return trial, Calibration.fit(trials.until(self.days))
+
+    def _judge(self, name: str, chosen: NDArray[np.bool_]) -> Trial:
+        saved = np.where(chosen, self.asked, 0.0).sum(axis=0).reshape(self.days, -1).sum(axis=1)
+        preloads = chosen.sum(axis=0).reshape(self.days, -1).sum(axis=1)
+        gains = saved - PRICE * preloads
+        total, right = float(preloads.sum()), float(saved.sum())
+        # Days that happen to be alike say nothing about chance: a coin's spread is the least.
+        share = (right + 1.0) / (total + 2.0)
+        coin = np.sqrt(total * share * (1.0 - share)) / self.days
+        error = max(float(gains.std(ddof=1)) / np.sqrt(self.days), float(coin))
+        least = float(gains.mean()) - _QUANTILES[self.days] * error
+        return Trial(name, right, int(total), tuple(gains.tolist()), least)
+
+
+def _share_of_hour(lifetime_s: float) -> float:
+    return min(max(lifetime_s, 0.0), SECONDS_OF_HOUR) / SECONDS_OF_HOUR
+
+
+def _too_little(history: History) -> str:
+    return (
+        f"{history.hours} hours of reads are too few: {LEAST_HOURS} are needed to learn from "
+        f"{_LEARNING_HOURS} and to try {_FEWEST_DAYS} days."
+    )
+
+
+def _nothing(history: History, budget: int) -> str:
+    if budget < 1:
+        return "The budget allows no preload."
+    return f"No item was read on two distinct days in {history.hours} hours."
+
+
+def _wins(model: str, trials: Mapping[str, Trial], days: int) -> str:
+    trial = trials[model]
+    others = [other for other in trials.values() if other.model != model]
+    second = max(others, key=lambda other: other.gain)
+    return (
+        f"In the last {days} days {WORDS[model]} would have saved {trial.saved:.0f} misses, with "
+        f"{trial.wasted:.0f} of {trial.preloads} preloads for nothing; next best was "
+        f"{WORDS[second.model]} with {second.saved:.0f} saved and {second.wasted:.0f} for nothing."
+    )
+
+
+def _none_wins(trials: Mapping[str, Trial], days: int) -> str:
+    best = max(trials.values(), key=lambda trial: trial.gain)
+    return (
+        f"In the last {days} days no predictor was better than no preload beyond noise; the best, "
+        f"{WORDS[best.model]}, would have saved {best.saved:.0f} misses, with "
+        f"{best.wasted:.0f} of {best.preloads} preloads for nothing."
+    )
