@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def test_every_tenant_with_a_key_is_found_and_nobody_else(scene: Scene, evidence: Evidence) -> None:
     """A key of any family and database makes a tenant; what only looks like one makes none."""
     wanted = tenants_by_form(scene)
-    traps = foreign_keys(scene) | bookkeeping_keys(scene)
+    traps = {**foreign_keys(scene), **bookkeeping_keys(scene)}
     evidence.saw("keys", len(wanted) + len(traps))
     found = set(scene.run().analyses)
     evidence.saw("tenants", len(found))

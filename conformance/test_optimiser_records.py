@@ -51,7 +51,7 @@ def judge_by_the_contract(scene: Scene) -> None:
     ids = [tenant.id for tenant in tenants]
     Seeder(scene.clients).seed(SyntheticPlan(scene.contract, ids, 0, at=MOMENT))
     for tenant in tenants:
-        database, key = tenant.metrics(cache_hit_rate="40", api_calls_today="9000")
+        tenant.metrics(cache_hit_rate="40", api_calls_today="9000")
         tenant.users(mobile=6, others=0)
         for answer in scene.rule.hot:
             tenant.answer(answer.module, answer.endpoint, ttl=900)

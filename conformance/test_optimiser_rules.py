@@ -79,7 +79,9 @@ def test_hot_answers_of_busy_tenants_live_until_they_are_old(
         evidence.saw("answers")
         if place in after.keys and after.keys[place].ttl > before.keys[place].ttl:
             evidence.saw("extended")
-        judge_lifetime(evidence, before, after, place, lifetime, f"until it is {oldest} s old")
+        judge_lifetime(
+            evidence, before, after, place, wanted_s=lifetime, why=f"until it is {oldest} s old"
+        )
     rest = before.keys.keys() - wanted.keys()
     judge_untouched(evidence, before, after, rest, "the rule is not about it, or did not fire")
     for place in sorted(after.keys.keys() - before.keys.keys()):

@@ -13,6 +13,8 @@ from kryonix_cache.conformance.optimising.looks import judge_lifetime
 from kryonix_cache.conformance.optimising.rivals import Rivals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kryonix_cache.conformance.evidence import Evidence
     from kryonix_cache.conformance.optimising.scene import Scene
     from kryonix_cache.conformance.optimising.tenants import MadeTenant
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 @pytest.mark.requirement("optimiser.bad-data")
 def test_broken_data_stops_nothing_but_itself(scene: Scene, evidence: Evidence) -> None:
     """Each broken thing is said, costs its own figure, and leaves all other tenants their run."""
-    first, last, erased = (broken.whole(scene.tenant(name)) for name in ("0-first", "z-last", "m-erased"))
+    first, last, erased = (
+        broken.whole(scene.tenant(name)) for name in ("0-first", "z-last", "m-erased")
+    )
     spoilt = [
         (case, broken.whole(scene.tenant(f"c{number}")))
         for number, case in enumerate(broken.cases())
@@ -45,11 +49,13 @@ def test_broken_data_stops_nothing_but_itself(scene: Scene, evidence: Evidence) 
         if scene.analysis(done, tenant).hit_rate_percent != 40:
             evidence.found(f"tenant {tenant.id}", found="no hit rate", wanted="its hit rate, 40")
         wanted = 900 * scene.rule.ttl_factor
-        judge_lifetime(evidence, before, after, place, wanted, "nothing of this tenant is broken")
+        judge_lifetime(
+            evidence, before, after, place, wanted_s=wanted, why="nothing of this tenant is broken"
+        )
     evidence.settle()
 
 
-def erasing(scene: Scene, tenant: MadeTenant) -> object:
+def erasing(scene: Scene, tenant: MadeTenant) -> Callable[[str, str], object]:
     """Return a loader that removes a tenant's keys when it is asked for the first of them."""
 
     def load(asked: str, item: str) -> object:

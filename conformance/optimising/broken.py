@@ -112,7 +112,9 @@ def cases() -> list[Broken]:
             Broken(f"a hit rate {how}", _metric(cache_hit_rate=text), (HIT_RATE,), {CALLS: 10})
             for how, text in _UNREADABLE.items()
         ),
-        Broken("calls that are negative", _metric(api_calls_today="-1"), (CALLS,), {HIT_RATE: 97.5}),
+        Broken(
+            "calls that are negative", _metric(api_calls_today="-1"), (CALLS,), {HIT_RATE: 97.5}
+        ),
         Broken(
             "calls without end",
             _metric(api_calls_today="9" * 400, cache_hit_rate="40"),
@@ -141,7 +143,12 @@ def cases() -> list[Broken]:
             ("timezone",),
             {"sector": "health", "operating_days": 1},
         ),
-        Broken("a configuration of another type", _as_string(CONFIGURATION), ("sector",), {HIT_RATE: 40.0}),
+        Broken(
+            "a configuration of another type",
+            _as_string(CONFIGURATION),
+            ("sector",),
+            {HIT_RATE: 40.0},
+        ),
         Broken(
             "modules that are no JSON",
             lambda tenant: tenant.hash(
@@ -157,8 +164,12 @@ def cases() -> list[Broken]:
             known={"mobile_percent": 100.0},
         ),
         Broken("an answer that is no JSON", _answer("{torn"), known=sector, said=False),
-        Broken("an answer that is nested without end", _answer("[" * _DEPTH), known=sector, said=False),
-        Broken("an answer that is not UTF-8", _answer(b'{"data":"\xff"}'), known=sector, said=False),
+        Broken(
+            "an answer that is nested without end", _answer("[" * _DEPTH), known=sector, said=False
+        ),
+        Broken(
+            "an answer that is not UTF-8", _answer(b'{"data":"\xff"}'), known=sector, said=False
+        ),
         Broken("an answer of another type", _answer_as_list, known=sector),
         Broken(
             "an answer of the future",

@@ -75,7 +75,9 @@ class Burden:
     def _measure(self) -> int:
         """Let a run work, judge how much it walks, and return how much it asks."""
         scene, sent = self._scene, list[Sent]()
-        keys = {each.number: scene.clients[each.number].dbsize() for each in scene.contract.databases}
+        keys = {
+            each.number: scene.clients[each.number].dbsize() for each in scene.contract.databases
+        }
         scene.admin[0].config_resetstat()
         with monitored(scene.admin[0], sent):
             scene.run()
@@ -100,7 +102,7 @@ class Burden:
                 self._scene.evidence.found(
                     f"SCAN in database {database}",
                     found=f"{walks} keys walked over",
-                    wanted=f"at most {most}: it holds {keys.get(database, 0)}, and one pass is enough",
+                    wanted=f"at most {most}: it holds {keys.get(database, 0)}; one pass will do",
                     erratum="E08",
                 )
 
@@ -149,8 +151,8 @@ class Burden:
             enormous_hash(tenant, _HOME, _MASTER, _FIELDS)
         # COPY names another database without leaving this one (E12).
         home.execute_command("COPY", _MASTER, key, "DB", database, "REPLACE")
-        if usual:
-            tenant.clients[database].hset(key, mapping=cast("dict[str | bytes, bytes | float | int | str]", usual))
+        for field, text in usual.items():
+            tenant.clients[database].hset(key, field, text)
 
     def _lay_traps_of_bookkeeping(self, tenant: MadeTenant) -> None:
         for family in self._scene.contract.tenant_families:

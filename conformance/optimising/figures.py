@@ -56,6 +56,7 @@ def _unknown(why: str, erratum: str | None = None) -> Wanted:
 
 def _none_of(why: str) -> Wanted:
     """Nothing was counted, which may be said as 0 or as unknown."""
+
     def fits(found: object) -> bool:
         return not (any(found.values()) if isinstance(found, dict) else found)
 
@@ -99,7 +100,7 @@ def known_tenants(scene: Scene) -> list[tuple[MadeTenant, Figures]]:
 
 
 def _rich(tenant: MadeTenant) -> Figures:
-    """One user with three sessions, a desktop user with two, and users who are only connected."""
+    """Write a user with three sessions, one with two at a desk, and some who are only connected."""
     for _ in range(3):
         tenant.session("ana", "mobile", "android")
     for _ in range(2):
@@ -169,7 +170,7 @@ def _rich(tenant: MadeTenant) -> Figures:
 
 
 def _slow(tenant: MadeTenant) -> Figures:
-    """Times in other units, and slower than the score counts."""
+    """Write times in other units, and slower than the score counts."""
     tenant.metrics(cache_hit_rate="50", avg_response_time="1min_30s")
     return {
         "hit_rate_percent": _near(50, "E18"),
@@ -179,20 +180,20 @@ def _slow(tenant: MadeTenant) -> Figures:
 
 
 def _claims(tenant: MadeTenant) -> Figures:
-    """The metrics speak of mobile users, and the only users sit at desks."""
+    """Write metrics that speak of mobile users, where the only users sit at desks."""
     tenant.metrics(mobile_users="45")
     tenant.users(mobile=0, others=2)
     return {"mobile_percent": _near(0, "E13"), "mobile_sessions": _same(2)}
 
 
 def _mere_claims(tenant: MadeTenant) -> Figures:
-    """The metrics speak of mobile users, and there is no user at all."""
+    """Write metrics that speak of mobile users, where there is no user at all."""
     tenant.metrics(mobile_users="45", total_users="50")
     return {"mobile_percent": _unknown("nobody has a session or connection", "E13")}
 
 
 def _platforms(tenant: MadeTenant) -> Figures:
-    """Where the device is not told the platform tells it."""
+    """Write connections that do not tell the device, where the platform tells it."""
     tenant.connection("ana", None, "android")
     tenant.connection("bia", None, "web")
     tenant.connection("caio", None, None)
@@ -201,7 +202,7 @@ def _platforms(tenant: MadeTenant) -> Figures:
 
 
 def _units(tenant: MadeTenant) -> Figures:
-    """Numbers that are none."""
+    """Write numbers that are none."""
     tenant.metrics(cache_hit_rate="4500%", avg_response_time="fast", api_calls_today="lots")
     tenant.hash(SDK_ANALYTICS, {"total_requests_today": "1e400", "error_rate": "nan"})
     unreadable = _unknown("what is written there is no figure", "E18")
@@ -217,7 +218,7 @@ def _units(tenant: MadeTenant) -> Figures:
 
 
 def _half(tenant: MadeTenant) -> Figures:
-    """One half of the score is known."""
+    """Write one half of what makes the score."""
     tenant.hash(METRICS, {"cache_hit_rate": "80"})
     return {
         "hit_rate_percent": _near(80),
@@ -228,7 +229,7 @@ def _half(tenant: MadeTenant) -> Figures:
 
 
 def _bare(tenant: MadeTenant) -> Figures:
-    """A tenant of whom there is a job in a queue, and nothing else."""
+    """Write a job in a queue, and nothing else."""
     place = tenant.place(QUEUES, queue="mail")
     tenant.clients[place[0]].rpush(place[1], "{}")
     unknown = _unknown("nothing is known of the tenant", "E13")

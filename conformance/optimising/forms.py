@@ -58,9 +58,7 @@ def foreign_keys(scene: Scene) -> Mapping[str, set[str]]:
             for database in family.databases:
                 _put(scene, family, database, scene.contract.key(family.name, **parts))
     client = scene.clients[scene.contract.family(ANSWERS).databases[0]]
-    good = scene.contract.key(
-        ANSWERS, tenant=scene.tenant("mark").id, module=_PART, endpoint=_PART
-    )
+    good = scene.contract.key(ANSWERS, tenant=scene.tenant("mark").id, module=_PART, endpoint=_PART)
     mark = scene.tenant("mark").id.encode()
     names = {
         b"\xff\xfe binary": "bytes",

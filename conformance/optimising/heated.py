@@ -31,8 +31,9 @@ def judge_heat(scene: Scene, *, by_frequency: bool) -> None:
         for number in range(rule.hottest_keys + _MORE)
     }
     order = list(short)
-    Random(scene.session.plan.request.seed).shuffle(order)
-    others = _others(tenant, rule.ttl_below_s) + [bystander.answer("crm", "e00", ttl=1000)]
+    draw = Random(scene.session.plan.request.seed)  # noqa: S311 (it makes data, and no secret)
+    draw.shuffle(order)
+    others = [*_others(tenant, rule.ttl_below_s), bystander.answer("crm", "e00", ttl=1000)]
     with scene.policy(policy):
         before = scene.look()
         # The hottest of all are those that may not be extended.
@@ -45,7 +46,9 @@ def judge_heat(scene: Scene, *, by_frequency: bool) -> None:
         if at in after.keys and after.keys[at].ttl > before.keys[at].ttl:
             scene.evidence.saw("extended")
         why = f"{rule.ttl_factor:g} times {short[at]} s, for it is number {rank} by {figure}"
-        judge_lifetime(scene.evidence, before, after, at, rule.ttl_factor * short[at], why)
+        judge_lifetime(
+            scene.evidence, before, after, at, wanted_s=rule.ttl_factor * short[at], why=why
+        )
     for rank, at in enumerate(left, rule.hottest_keys + 1):
         why = f"it is number {rank} by {figure}, and {rule.hottest_keys} are extended"
         judge_untouched(scene.evidence, before, after, [at], why)
@@ -84,7 +87,7 @@ def judge_ages(scene: Scene) -> None:
     for at, seconds in wanted.items():
         scene.evidence.saw("answers")
         why = f"the smaller of {rule.ttl_factor:g} times its own and {oldest} s less its age"
-        judge_lifetime(scene.evidence, before, after, at, seconds, why)
+        judge_lifetime(scene.evidence, before, after, at, wanted_s=seconds, why=why)
     judge_untouched(scene.evidence, before, after, unchanged, "it would not live longer")
 
 

@@ -42,7 +42,13 @@ def data_of(content: Content) -> object:
 
 
 def judge_kept(
-    scene: Scene, before: Look, after: Look, at: Place, real: Sequence[object], wanted_s: float
+    scene: Scene,
+    before: Look,
+    after: Look,
+    at: Place,
+    *,
+    real: Sequence[object],
+    wanted_s: float,
 ) -> None:
     """Add a finding unless a key holds one of the real values and lives `wanted_s` seconds."""
     scene.evidence.saw("items")

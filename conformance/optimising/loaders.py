@@ -19,6 +19,7 @@ class TellingLoader:
         self._times = 0
 
     def __call__(self, tenant: str, item: str) -> object:
+        """Return a value that was never given before."""
         with self._lock:
             self._times += 1
             value = {"tenant": tenant, "item": item, "load": self._times, "text": "ação"}
@@ -39,6 +40,7 @@ class BlockingLoader:
         self.let_go = threading.Event()
 
     def __call__(self, tenant: str, item: str) -> object:
+        """Return a value as soon as that is allowed."""
         self.asked.set()
         self.let_go.wait()
         return {"tenant": tenant, "item": item}

@@ -84,7 +84,7 @@ def judge_untouched(
 
 
 def judge_lifetime(
-    evidence: Evidence, before: Look, after: Look, place: Place, wanted_s: float, why: str
+    evidence: Evidence, before: Look, after: Look, place: Place, *, wanted_s: float, why: str
 ) -> None:
     """Add a finding unless a key has `wanted_s` seconds to live, counted when the run acted.
 

@@ -34,7 +34,9 @@ def judge_loaded(scene: Scene) -> None:
         tenants["sessions"].session("ana", "mobile")
     tenants["sessions"].users(mobile=0, others=3)
     shares = {name: mobile / (mobile + others) * 100 for name, (mobile, others) in _USERS.items()}
-    above = {name for name, share in shares.items() if share > scene.rule.mobile_share_above_percent}
+    above = {
+        name for name, share in shares.items() if share > scene.rule.mobile_share_above_percent
+    }
     loader = TellingLoader()
     before = scene.look()
     scene.run(loader=loader)
@@ -47,7 +49,7 @@ def judge_loaded(scene: Scene) -> None:
         for item, answer in scene.rule.essentials.items():
             place = tenant.place(ESSENTIALS, item=item)
             real = loader.gave(tenant.id, item, answer.item)
-            judge_kept(scene, before, after, place, real, scene.lifetime(ESSENTIALS))
+            judge_kept(scene, before, after, place, real=real, wanted_s=scene.lifetime(ESSENTIALS))
 
 
 def judge_copied(scene: Scene) -> None:
@@ -64,7 +66,7 @@ def judge_copied(scene: Scene) -> None:
     after = scene.look()
     for item, data, wanted in ((first[0], {"own": [1]}, longest), (second[0], "old", 600)):
         place = tenant.place(ESSENTIALS, item=item)
-        judge_kept(scene, before, after, place, [data], min(wanted, longest))
+        judge_kept(scene, before, after, place, real=[data], wanted_s=min(wanted, longest))
     judge_nothing_kept(scene, after, stale, f"no value may be older than {oldest} s (E14)")
     if tenant.place(ESSENTIALS, item=third[0]) in after.keys or not scene.problems(done, tenant):
         scene.evidence.found(

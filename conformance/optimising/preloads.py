@@ -72,7 +72,7 @@ def _judge_run(
             scene.evidence.found(
                 f"{where}, {what}",
                 found=", ".join(strange),
-                wanted=f"nothing but what is asked for then: {', '.join(sorted(names)) or 'nothing'}",
+                wanted=f"only what is asked for then: {', '.join(sorted(names)) or 'nothing'}",
                 erratum="E17",
             )
         most = scene.rule.preload_items
@@ -93,7 +93,7 @@ def _judge_run(
         )
     for item, place in found.items():
         real = loader.gave(tenant.id, item)
-        judge_kept(scene, before, after, place, real, scene.lifetime(PRELOADED))
+        judge_kept(scene, before, after, place, real=real, wanted_s=scene.lifetime(PRELOADED))
 
 
 def judge_copied(scene: Scene) -> None:
@@ -112,7 +112,7 @@ def judge_copied(scene: Scene) -> None:
     after = scene.look()
     for endpoint, number, wanted in (("e0", 0, longest), ("e1", 1, min(2000, longest))):
         place = tenant.place(PRELOADED, item=f"crm.{endpoint}")
-        judge_kept(scene, before, after, place, [{"own": number}], wanted)
+        judge_kept(scene, before, after, place, real=[{"own": number}], wanted_s=wanted)
     if tenant.place(PRELOADED, item="crm.e3") in after.keys:
         scene.evidence.found(
             f"tenant {tenant.id}, item crm.e3",

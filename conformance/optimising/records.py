@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
@@ -29,11 +28,16 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.optimising.looks import Look
     from kryonix_cache.conformance.optimising.scene import Scene
     from kryonix_cache.conformance.optimising.tenants import MadeTenant
-    from kryonix_cache.fixtures.capabilities import Optimisation, TenantAnalysis
+    from kryonix_cache.fixtures.capabilities import TenantAnalysis
 
 ASKED = items("crm", 4)
 HOURS = around(MOMENT.hour, ASKED)
-KNOWN = {"cache_hit_rate": 40.0, "api_volume": 6000, "mobile_percentage": 75.0, "mobile_sessions": 4}
+KNOWN = {
+    "cache_hit_rate": 40.0,
+    "api_volume": 6000,
+    "mobile_percentage": 75.0,
+    "mobile_sessions": 4,
+}
 """What is measured of the known tenant, by the names that the specification gives to figures."""
 
 SCORE = 65.0
@@ -76,7 +80,7 @@ def hash_of(scene: Scene, seen: Look, tenant: MadeTenant, family: str) -> Mappin
         scene.evidence.found(shown_place(*at), found="no hash", wanted=wanted)
         return {}
     scene.evidence.saw("records")
-    pairs = cast("dict[bytes, bytes]", content.value).items()
+    pairs = content.value.items()
     return {name.decode(): text.decode(errors="backslashreplace") for name, text in pairs}
 
 
@@ -124,15 +128,15 @@ class RecordJudge:
     def _judge_warming(self) -> None:
         """Judge that each preloaded answer is found by its module and endpoint as well."""
         warmed = {}
-        for at, parts, content in kept_of(self._scene, self._seen, self._tenant, WARMED):
-            warmed[f"{parts['module']}.{parts['endpoint']}"] = (at, data_of(content))
+        for _, parts, content in kept_of(self._scene, self._seen, self._tenant, WARMED):
+            warmed[f"{parts['module']}.{parts['endpoint']}"] = data_of(content)
         for _, parts, _ in kept_of(self._scene, self._seen, self._tenant, PRELOADED):
             self._scene.evidence.saw("records")
-            at, value = warmed.pop(parts["item"], (None, None))
+            value = warmed.get(parts["item"])
             time = value.get("warmed_at") if isinstance(value, dict) else None
-            if at is None or not _is_moment(time):
+            if not _is_moment(time):
                 where = f"tenant {self._tenant.id}, the answer {parts['item']}"
-                found = "no record" if at is None else f"warmed at {time}"
+                found = "no record" if value is None else f"warmed at {time}"
                 wanted = f"a record of the family {WARMED}, warmed at {MOMENT.isoformat()}"
                 self._scene.evidence.found(where, found=found, wanted=wanted)
 

@@ -66,7 +66,9 @@ class Rivals:
         if not ended or ended[0].busy:
             self._found("the first run", "it did not end as one that worked", "its analyses")
         if self._scene.clients[database].get(key) != _OTHER.encode():
-            self._found(shown_place(*self._lock), "no lock of the other run", "the other run's lock")
+            self._found(
+                shown_place(*self._lock), "no lock of the other run", "the other run's lock"
+            )
         self._scene.clients[database].unlink(key)
         self._judge_third()
 

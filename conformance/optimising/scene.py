@@ -104,7 +104,9 @@ class Scene:
         found = done.analyses.get(tenant.id)
         if found is None:
             wanted = "an analysis of the tenant, which has keys"
-            self.evidence.found(f"tenant {tenant.id}", found=_problems_of(done, tenant), wanted=wanted)
+            self.evidence.found(
+                f"tenant {tenant.id}", found=_problems_of(done, tenant), wanted=wanted
+            )
         return found or TenantAnalysis()
 
     def look(self) -> Look:
@@ -119,7 +121,7 @@ class Scene:
         step = 250 // max(len(hottest_first), 1) if by_frequency else 30
         for rank, (database, key) in enumerate(hottest_first):
             client = self.clients[database]
-            payload, ttl = cast("bytes", client.dump(key)), cast("int", client.pttl(key))
+            payload, ttl = cast("bytes", client.dump(key)), client.pttl(key)
             figure = ("FREQ", 254 - rank * step) if by_frequency else ("IDLETIME", rank * step)
             client.execute_command("RESTORE", key, max(ttl, 0), payload, "REPLACE", *figure)
 
@@ -137,9 +139,7 @@ class Scene:
         """Return the keys of a tenant that are there."""
         names = names_by_database(self.clients, self.contract)
         places = [(database, key) for database, keys in names.items() for key in keys]
-        return [
-            at for at in places if (p := self.contract.parse(*at)) and p.tenant == tenant.id
-        ]
+        return [at for at in places if (p := self.contract.parse(*at)) and p.tenant == tenant.id]
 
     def problems(self, done: Optimisation, tenant: MadeTenant) -> Collection[str]:
         """Return what the run says could not be done for a tenant."""

@@ -15,6 +15,7 @@ from kryonix_cache.conformance.optimising.scene import MOMENT
 from kryonix_cache.conformance.optimising.traffic import Sent, monitored
 
 if TYPE_CHECKING:
+    from kryonix_cache.conformance.optimising.looks import Look
     from kryonix_cache.conformance.optimising.scene import Scene
     from kryonix_cache.conformance.optimising.tenants import MadeTenant
 
@@ -55,7 +56,9 @@ class Scope:
         self._judge_commands(sent, "optimise(tenants=[...])", _PASS)
         scene.evidence.saw("commands", len(sent))
         for tenant in sorted(set(done.analyses) - {self._own.id}):
-            scene.evidence.found(f"tenant {tenant}", found="an analysis", wanted="none was asked for")
+            scene.evidence.found(
+                f"tenant {tenant}", found="an analysis", wanted="none was asked for"
+            )
         for tenant, item in sorted(loader.given):
             if tenant != self._own.id:
                 scene.evidence.found(
@@ -68,7 +71,7 @@ class Scope:
         if analysis.predicted or analysis.confidence:
             self._learnt_of_another(self._own, f"{list(analysis.predicted)}")
 
-    def _judge_keys(self, before, after) -> None:
+    def _judge_keys(self, before: Look, after: Look) -> None:
         scene = self._scene
         mine = {at for at in before.keys if self._is_of(at, self._own)}
         rest = before.keys.keys() - mine
@@ -90,10 +93,10 @@ class Scope:
         if not scene.analysis(done, self._own).predicted:
             wanted = "its own daily habit"
             scene.evidence.found(f"tenant {self._own.id}", found="no prediction", wanted=wanted)
-        wanted = {self._own.id: "sales", self._others[0].id: "crm", other.id: ""}
+        modules = {self._own.id: "sales", self._others[0].id: "crm", other.id: ""}
         for tenant in (self._own, *self._others):
             predicted = scene.analysis(done, tenant).predicted
-            if strange := [each for each in predicted if each[0] != wanted[tenant.id]]:
+            if strange := [each for each in predicted if each[0] != modules[tenant.id]]:
                 self._learnt_of_another(tenant, f"{strange}")
         for at, parts, _ in kept_of(scene, scene.look(), other):
             if "sales" in str(parts) or ".e" in str(parts):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made tenants: known data on a server, written out of band, to hold an optimiser's word against."""
+"""Made tenants: known data, written out of band, to hold an optimiser's word against."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.datasets import Place
     from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
+
+    # What redis-py takes for the fields of a hash.
+    _Mapping = Mapping[
+        bytes | bytearray | memoryview | str | int | float,
+        bytes | bytearray | memoryview | str | int | float,
+    ]
 
 _PLATFORMS = {"mobile": "android", "tablet": "ios", "desktop": "web"}
 GOOD_HIT_RATE = "97.5"
@@ -65,7 +71,9 @@ class MadeTenant:
             cached_at = (self.now - timedelta(seconds=age)).isoformat()
         if cached_at is not None:
             value["cached_at"] = cached_at
-        value["data"] = data if data is not None else {"of": f"{module}/{endpoint}", "tenant": self.id}
+        value["data"] = (
+            data if data is not None else {"of": f"{module}/{endpoint}", "tenant": self.id}
+        )
         return self.string(ANSWERS, json.dumps(value), ttl=ttl, module=module, endpoint=endpoint)
 
     def string(self, family: str, text: str | bytes, *, ttl: int | None, **parts: str) -> Place:
@@ -75,13 +83,18 @@ class MadeTenant:
         return place
 
     def hash(
-        self, family: str, fields: Mapping[str, str | bytes], *, ttl: int | None = None, **parts: str
+        self,
+        family: str,
+        fields: Mapping[str, str | bytes],
+        *,
+        ttl: int | None = None,
+        **parts: str,
     ) -> Place:
         """Write a hash of any family."""
         place = self.place(family, **parts)
         client = self.clients[place[0]]
         client.unlink(place[1])
-        client.hset(place[1], mapping=cast("dict[str | bytes, bytes | float | int | str]", fields))
+        client.hset(place[1], mapping=cast("_Mapping", fields))
         if ttl is not None:
             client.expire(place[1], ttl)
         return place

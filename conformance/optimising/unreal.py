@@ -66,7 +66,10 @@ def _judge_values(scene: Scene, tenant: MadeTenant, loader: TellingLoader) -> No
     if not kept:
         wanted = "the values that there are"
         scene.evidence.found(f"tenant {tenant.id}", found="nothing is kept", wanted=wanted)
-    own = {each.item: {"of": f"{each.module}/{each.endpoint}", "tenant": tenant.id} for each in scene.rule.hot}
+    own = {
+        each.item: {"of": f"{each.module}/{each.endpoint}", "tenant": tenant.id}
+        for each in scene.rule.hot
+    }
     for at, parts, content in kept:
         scene.evidence.saw("values")
         parsed = scene.contract.parse(*at)
