@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kryonix_cache.reference_impl.optimiser.report import Change
-from kryonix_cache.reference_impl.optimiser.rules import FOR_EVER, GONE, extension
+from kryonix_cache.reference_impl.optimiser.rules import FOR_EVER, GONE, extension, is_short
 from kryonix_cache.reference_impl.optimiser.sightings import Sightings
 from kryonix_cache.reference_impl.optimiser.sights import look
 from kryonix_cache.reference_impl.optimiser.trail import Entry, Trail
@@ -19,7 +19,7 @@ from kryonix_cache.reference_impl.tenant.families import ANSWERS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kryonix_cache.reference_impl.connection import Command
+    from kryonix_cache.reference_impl.connection import Command, GuardedConnection
     from kryonix_cache.reference_impl.optimiser.facts import TenantFacts
     from kryonix_cache.reference_impl.optimiser.report import Rule
     from kryonix_cache.reference_impl.optimiser.rules import Lifetime
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.optimiser.values import CachedValue
 
 TOO_MANY_MARKS = "it holds too many marks, so no answer of this tenant was extended"
+_NEWEST = 100
 FOREIGN = "it names another tenant, and was left alone"
 
 
@@ -70,6 +71,12 @@ def _keys(turn: Turn, facts: TenantFacts, rule: Rule) -> Iterator[bytes]:
             )
 
 
+def _within(wanted: Sequence[Wanted], places: int) -> list[Wanted]:
+    """Return what the TTL rule has places for, the hottest first, and all that others want."""
+    short = [each for each in wanted if each.rule == "ttl"][: max(places, 0)]
+    return [each for each in wanted if each.rule != "ttl"] + short
+
+
 class Extending:
     """Extends answers of one tenant."""
 
@@ -95,9 +102,37 @@ class Extending:
             done = Done()
             if view.full:
                 done.note(self._database, self._marks.key, TOO_MANY_MARKS)
-            extended = [] if view.full else list(self._plan(wanted, view, done))
-            commands = [] if view.full else self._commands(view, extended)
+                return done if turn.commit(connection, ()) else None
+            places = turn.rule.hottest_keys - len(self._grown(connection, wanted, view))
+            extended = list(self._plan(_within(wanted, places), view, done))
+            commands = self._commands(view, extended)
             return done if turn.commit(connection, commands) else None
+
+    def _grown(
+        self, connection: GuardedConnection, wanted: Sequence[Wanted], view: View
+    ) -> set[bytes]:
+        """Return extended answers that are among the hottest, and live no longer shortly.
+
+        Each keeps its place: a second run right after the first would extend the next ones.
+        """
+        short = {each.key for each in wanted if each.rule == "ttl"}
+        if not short:
+            return set()
+        (newest,) = self._turn.accepted(connection.exchange([self._trail.newest(_NEWEST)]))
+        entries = map(self._trail.read, cast("list[bytes]", newest))
+        grown = list(
+            {it.change.key for it in entries if it and self._may_live_on(it, view)} - short
+        )
+        replies = connection.exchange([(b"PTTL", key) for key in grown]) if grown else []
+        return {
+            key
+            for key, ttl in zip(grown, replies, strict=True)
+            if isinstance(ttl, int) and not is_short(self._turn.rule, ttl)
+        }
+
+    def _may_live_on(self, entry: Entry, view: View) -> bool:
+        left = (entry.change.expires_after - view.now) // MILLISECOND
+        return entry.undone_at is None and not is_short(self._turn.rule, left)
 
     def _commands(self, view: View, extended: Sequence[_Extended]) -> list[Command]:
         # The trail first: should one of them fail all the same, something is recorded that was
@@ -111,7 +146,8 @@ class Extending:
         ]
 
     def _plan(self, wanted: Sequence[Wanted], view: View, done: Done) -> Iterator[_Extended]:
-        for each, sight in zip(wanted, view.sights, strict=True):
+        for each in wanted:
+            sight = view.sights[each.key]
             fault = self._fault(sight, view)
             if fault:
                 done.note(self._database, sight.key, fault)

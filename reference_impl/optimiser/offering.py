@@ -70,7 +70,8 @@ class Offering:
         view = self._look(missing, done) if missing else None
         if view is None:
             return
-        for item, sight in zip(missing, view.sights, strict=True):
+        for item in missing:
+            sight = view.sights[item.answer]
             try:
                 yield self._copy(item, sight, view)
             except ValueError as error:
@@ -98,16 +99,14 @@ class Offering:
         turn, marks = self._turn, Sightings(self._turn.contract, self._turn.tenant)
         try:
             with reader(turn.clients[self._answers], untouched=True) as connection:
-                view = look(connection, turn, [item.answer for item in missing])
-                if not view.full:
-                    turn.commit(
-                        connection,
-                        marks.note(turn.clock.at, [("seen", *it) for it in view.unmarked]),
-                    )
+                view = look(connection, turn, list({item.answer: None for item in missing}))
+                first = () if view.full else view.unmarked
+                if noted := marks.note(turn.clock.at, (("seen", *it) for it in first)):
+                    turn.commit(connection, noted)
         except (redis.ResponseError, BookkeepingUnusableError) as error:
             done.note(self._answers, marks.key, f"no answer can be copied: {error}")
             return None
-        for sight in view.sights:
+        for sight in view.sights.values():
             if sight.value is not None and (fault := sight.value.fault_at(view.now)):
                 done.note(self._answers, sight.key, fault)
         return view

@@ -84,7 +84,7 @@ def extension(
         return None
     bound = remaining(rule, standing.age_ms, most_s)
     if by == "ttl":
-        if standing.ttl_ms >= rule.ttl_below_s * SECOND:
+        if not is_short(rule, standing.ttl_ms):
             return None
         # As a fraction: a float's error may lie on either side of the bound.
         bound = min(bound, int(standing.ttl_ms * Fraction(str(rule.ttl_factor))))
@@ -99,6 +99,11 @@ def _what(rule: OptimiserRule, by: Rule, standing: Standing, bound: int) -> str:
         f"{kind} lives {seconds(bound)} s instead of {seconds(standing.ttl_ms)} s; "
         f"it is {seconds(standing.age_ms)} s old and gets at most {rule.oldest_value_s} s old"
     )
+
+
+def is_short(rule: OptimiserRule, ttl_ms: int) -> bool:
+    """Say whether an answer lives so shortly that the TTL rule looks at it; a gone one does too."""
+    return FOR_EVER != ttl_ms < rule.ttl_below_s * SECOND
 
 
 def remaining(rule: OptimiserRule, age_ms: int, most_s: int | None) -> int:

@@ -16,7 +16,7 @@ from kryonix_cache.reference_impl.optimiser.values import age_ms, read_value
 from kryonix_cache.reference_impl.tenant.families import ANSWERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from kryonix_cache.reference_impl.bulk import Reply
@@ -51,14 +51,14 @@ class View:
 
     now: datetime
     server_ms: int
-    sights: tuple[Sight, ...]
+    sights: Mapping[bytes, Sight]
     full: bool
     """No more marks can be set for this tenant."""
 
     @property
     def unmarked(self) -> Iterator[tuple[bytes, CachedValue]]:
         """Values that do not tell their age, and are seen for the first time."""
-        for sight in self.sights:
+        for sight in self.sights.values():
             value = sight.value
             if value and sight.first_seen is None and value.cached_before(self.now) is None:
                 yield sight.key, value
@@ -97,7 +97,10 @@ def look(
     return View(
         now=now,
         server_ms=milliseconds(server),
-        sights=tuple(_marked(connection, turn, marks, [sight for sight, _ in found], values)),
+        sights={
+            sight.key: sight
+            for sight in _marked(connection, turn, marks, [sight for sight, _ in found], values)
+        },
         full=cast("int", marked) >= sightings.MOST,
     )
 

@@ -90,6 +90,10 @@ class Trail:
         lifetime = self._family.ttl.max_seconds
         return kept if lifetime is None else (*kept, (b"EXPIRE", self.key, b"%d" % lifetime))
 
+    def newest(self, count: int) -> Command:
+        """Return the command that reads so many entries, the newest last."""
+        return (b"LRANGE", self.key, b"%d" % -count, b"-1")
+
     def replace(self, index: int, entry: Entry) -> Command:
         """Return the command that writes an entry anew."""
         return (b"LSET", self.key, b"%d" % index, entry.packed())
