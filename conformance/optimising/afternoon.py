@@ -79,12 +79,17 @@ class Afternoon:
         ahead = (self._at + timedelta(hours=3)).isoformat()
         self._note(slow.answer("crm", "ahead", ttl=short - 60, cached_at=ahead), due=True)
         self._note(slow.answer("crm", "over-age", ttl=3000, age=oldest + 300), age=oldest + 300)
+        # It will be too old in any case, and must not be cut short for that.
+        self._note(slow.answer("crm", "elderly", ttl=3000, age=oldest - 2000), age=oldest - 2000)
         for tenant in (slow, self._busy):
             for answer in self._scene.rule.hot:
                 place = tenant.answer(answer.module, answer.endpoint, ttl=1800)
                 self._note(place, due=True)
             self._steady.append(tenant.answer("crm", "for-ever", ttl=None))
             self._steady.append(tenant.string(SDK_CONFIG, "{}", ttl=86_000))
+        last = self._scene.rule.hot[-1]
+        place = self._busy.answer(last.module, last.endpoint, ttl=1800, cached_at=ahead)
+        self._note(place, due=True)
 
     def _note(self, place: Place, *, age: float = 0, due: bool = False) -> None:
         self._values[place] = _Value(self._at - timedelta(seconds=age), due)
