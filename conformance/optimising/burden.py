@@ -81,7 +81,7 @@ class Burden:
         scene.admin[0].config_resetstat()
         with monitored(scene.admin[0], sent):
             scene.run()
-        scene.evidence.saw("commands", len(sent))
+        scene.evidence.saw("sent", len(sent))
         scene.evidence.saw("keys", sum(keys.values()))
         if called := calls(scene.admin[0]).get("keys", 0):
             wanted = "none: KEYS holds the server up for everybody"

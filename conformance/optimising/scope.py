@@ -54,7 +54,7 @@ class Scope:
             done = scene.run(self._own, loader=loader)
         after = scene.look()
         self._judge_commands(sent, "optimise(tenants=[...])", _PASS)
-        scene.evidence.saw("commands", len(sent))
+        scene.evidence.saw("sent", len(sent))
         for tenant in sorted(set(done.analyses) - {self._own.id}):
             scene.evidence.found(
                 f"tenant {tenant}", found="an analysis", wanted="none was asked for"
