@@ -83,5 +83,6 @@ def test_of_two_runs_at_once_one_works(scene: Scene, evidence: Evidence) -> None
     """The other one says that it is busy; the lock ends with its run, and with its time."""
     rivals = Rivals(scene)
     rivals.judge_two_at_once()
+    rivals.judge_lock_of_another()
     rivals.judge_lock_of_the_dead()
     evidence.settle()

@@ -17,7 +17,6 @@ from kryonix_cache.conformance.optimising.families import (
     CONFIGURATION,
     METRICS,
     PATTERNS,
-    PREDICTION,
     REGISTRATION,
     SDK_ANALYTICS,
     SESSIONS,
@@ -36,7 +35,8 @@ _PASSES = 3
 _SPARE = 60
 _LIMIT_US = 10_000
 _TRIES = 4
-_FIELDS = 100_000
+_FIELDS = 250_000
+_MEMBERS = 100_000
 _BYTES = 24_000_000
 _USUAL_COUNT = 10
 _HOME, _MASTER = 15, b"enormous"
@@ -132,7 +132,7 @@ class Burden:
         """Write enormous keys of the families that an optimiser reads."""
         tenant = self._scene.tenant("traps")
         self._fill(tenant)
-        hashes = (METRICS, CONFIGURATION, REGISTRATION, SDK_ANALYTICS, PATTERNS, PREDICTION)
+        hashes = (METRICS, CONFIGURATION, REGISTRATION, SDK_ANALYTICS, PATTERNS)
         places = [tenant.place(family) for family in hashes]
         session = tenant.place(SESSIONS, session="enormous")
         for database, key in (*places, session):
@@ -160,7 +160,7 @@ class Burden:
                 continue
             client = tenant.clients[family.databases[0]]
             _, key = tenant.place(family.name)
-            names = [f"enormous{number}" for number in range(_FIELDS // 2)]
+            names = [f"enormous{number}" for number in range(_MEMBERS)]
             if family.type == "zset":
                 client.zadd(key, dict.fromkeys(names, 1))
             elif family.type == "list":

@@ -33,6 +33,7 @@ def judge_heat(scene: Scene, *, by_frequency: bool) -> None:
     order = list(short)
     draw = Random(scene.session.plan.request.seed)  # noqa: S311 (it makes data, and no secret)
     draw.shuffle(order)
+    tenant.session("ana", "desktop")
     others = [*_others(tenant, rule.ttl_below_s), bystander.answer("crm", "e00", ttl=1000)]
     with scene.policy(policy):
         before = scene.look()

@@ -76,7 +76,9 @@ def _judge_run(
                 erratum="E17",
             )
         most = scene.rule.preload_items
-        if not min(least, most) <= len(listed) <= most:
+        # More may be predicted than is preloaded.
+        too_many = what == "preloaded" and len(listed) > most
+        if len(listed) < min(least, most) or too_many:
             scene.evidence.found(
                 f"{where}, {what}",
                 found=f"{len(listed)} items: {', '.join(sorted(listed)) or 'none'}",

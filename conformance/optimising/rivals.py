@@ -18,11 +18,46 @@ from kryonix_cache.conformance.optimising.scene import MOMENT
 if TYPE_CHECKING:
     from kryonix_cache.conformance.datasets import Place
     from kryonix_cache.conformance.optimising.scene import Scene
+    from kryonix_cache.conformance.optimising.tenants import MadeTenant
     from kryonix_cache.fixtures.capabilities import Optimisation, Optimiser
 
 _PATIENCE_S = 10.0
+_PATIENCE_MS = 60_000
 _DEAD_MS = 1_500
 _OTHER = '{"owner":"somebody-else","since":"2026-03-17T08:59:00+00:00"}'
+
+
+class _Held:
+    """A run in a thread that its loader holds at work; `error` is what it raised."""
+
+    def __init__(self, optimiser: Optimiser, tenant: MadeTenant) -> None:
+        self.ended: Optimisation | None = None
+        self.error: Exception | None = None
+        self._optimiser, self._tenant = optimiser, tenant
+        self._loader = BlockingLoader()
+        self._runner = threading.Thread(target=self._work, daemon=True)
+        self._runner.start()
+
+    def _work(self) -> None:
+        try:
+            self.ended = self._optimiser.optimise(
+                at=MOMENT, tenants=[self._tenant.id], loader=self._loader
+            )
+        except Exception as error:  # noqa: BLE001 (whatever it is, the test looks at it)
+            self.error = error
+
+    def is_at_work(self) -> bool:
+        """Wait until the loader is asked; say whether it was."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._runner.is_alive() and time.monotonic() < deadline:
+            if self._loader.asked.wait(0.05):
+                return True
+        return self._loader.asked.is_set()
+
+    def let_go(self) -> None:
+        """Let the run come to its end."""
+        self._loader.let_go.set()
+        self._runner.join(_PATIENCE_S)
 
 
 class Rivals:
@@ -42,35 +77,36 @@ class Rivals:
 
     def judge_two_at_once(self) -> None:
         """Judge the second run while the first one is at work, and a third one after it."""
-        loader = BlockingLoader()
-        ended: list[Optimisation] = []
-
-        def work() -> None:
-            ended.append(
-                self._scene.optimiser.optimise(at=MOMENT, tenants=[self._tenant.id], loader=loader)
-            )
-
-        runner = threading.Thread(target=work, daemon=True)
-        runner.start()
-        if not loader.asked.wait(_PATIENCE_S):
+        first = _Held(self._scene.optimiser, self._tenant)
+        if not first.is_at_work():
             wanted = "a question to the loader, which would hold it at work"
-            self._found("the first run", "none", wanted)
+            self._found("the first run", f"none; it ended with {first.error}", wanted)
             return
         self._judge_lock()
         self._judge_second()
-        # Whoever lost the lock must leave it to the one who has it now.
-        database, key = self._lock
-        self._scene.clients[database].set(key, _OTHER, px=60_000)
-        loader.let_go.set()
-        runner.join(_PATIENCE_S)
-        if not ended or ended[0].busy:
-            self._found("the first run", "it did not end as one that worked", "its analyses")
-        if self._scene.clients[database].get(key) != _OTHER.encode():
-            self._found(
-                shown_place(*self._lock), "no lock of the other run", "the other run's lock"
-            )
-        self._scene.clients[database].unlink(key)
+        first.let_go()
+        if first.ended is None or first.ended.busy:
+            self._found("the first run", f"it did not work: {first.error}", "its analyses")
         self._judge_third()
+
+    def judge_lock_of_another(self) -> None:
+        """Judge that a run which lost its lock leaves it to the one who has it now.
+
+        Whether it ends early then, and how, is its own affair.
+        """
+        first = _Held(self._scene.optimiser, self._tenant)
+        database, key = self._lock
+        if not first.is_at_work():
+            return
+        self._scene.clients[database].set(key, _OTHER, px=_PATIENCE_MS)
+        first.let_go()
+        self._scene.evidence.saw("runs")
+        if self._scene.clients[database].get(key) != _OTHER.encode():
+            where = f"{shown_place(*self._lock)} after a run that had lost it"
+            self._found(where, "not the lock of the other run", "the other run's lock")
+        elif self._scene.clients[database].pttl(key) > _PATIENCE_MS:
+            self._found(shown_place(*self._lock), "a lock for longer", "its time runs on")
+        self._scene.clients[database].unlink(key)
 
     def _judge_lock(self) -> None:
         database, key = self._lock

@@ -109,10 +109,15 @@ def judge_hanging_loader(scene: Scene, *, patience: timedelta) -> None:
     system = scene.session.system_in(replace(scene.surroundings, contract=contract))
     optimiser = system.optimiser or scene.optimiser
     problems: list[str] = []
+    raised: list[Exception] = []
 
     def work() -> None:
-        done = optimiser.optimise(at=MOMENT, tenants=[tenant.id], loader=loader)
-        problems.extend(done.problems.get(tenant.id, ()))
+        try:
+            done = optimiser.optimise(at=MOMENT, tenants=[tenant.id], loader=loader)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is a finding)
+            raised.append(error)
+        else:
+            problems.extend(done.problems.get(tenant.id, ()))
 
     began = time.monotonic()
     runner = threading.Thread(target=work, daemon=True)
@@ -122,7 +127,11 @@ def judge_hanging_loader(scene: Scene, *, patience: timedelta) -> None:
     judge_nothing_kept(scene, scene.look(), tenant, "its loader hangs")
     loader.let_go.set()
     runner.join(patience.total_seconds())
-    if hung:
+    if raised and not hung:
+        wanted = "a run that goes on without the loader"
+        where = f"tenant {tenant.id}, whose loader hangs"
+        scene.evidence.found(where, found=f"optimise raised {raised[0]!r}", wanted=wanted)
+    elif hung:
         scene.evidence.found(
             f"tenant {tenant.id}, whose loader hangs",
             found=f"the run still waits after {took:.0f} s",
