@@ -10,7 +10,7 @@ import numpy as np
 
 from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY, SECONDS_OF_HOUR
 from kryonix_cache.reference_impl.prediction.calibration import Calibration, Trials
-from kryonix_cache.reference_impl.prediction.predictors import PREDICTORS, WORDS
+from kryonix_cache.reference_impl.prediction.predictors import PREDICTORS, WORDS, Outlook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,13 +128,15 @@ def within_budget(
 class _Stage:
     """The hours of a back-test, and what truly happened in them."""
 
-    history: History
+    outlook: Outlook
     lifetime_s: float
     budget: int
-    start: int
     days: int
     admitted: NDArray[np.bool_]
     asked: NDArray[np.float64]
+    happened: NDArray[np.float64]
+    """`asked` of what was admitted, flat; `day` are the days of that."""
+    day: NDArray[np.int64]
     reads: float
 
     @classmethod
@@ -142,31 +144,30 @@ class _Stage:
         days = min(_MOST_DAYS, (history.hours - _LEARNING_HOURS) // HOURS_OF_DAY)
         start = history.hours - days * HOURS_OF_DAY
         counts = history.counts[:, start:]
-        columns = np.arange(start, history.hours)
-        asked = 1.0 - (1.0 - _share_of_hour(lifetime_s)) ** counts
+        admitted = history.admitted_from[:, None] <= np.arange(start, history.hours)
+        asked = _asked(counts, _share_of_hour(lifetime_s))
+        day = np.broadcast_to(np.arange(counts.shape[1]) // HOURS_OF_DAY, counts.shape)
         return cls(
-            history,
+            Outlook(history, start, history.hours),
             lifetime_s,
             budget,
-            start,
             days,
-            history.admitted_from[:, None] <= columns[None, :],
-            np.where(counts > 0, asked, 0.0),
+            admitted,
+            asked,
+            asked[admitted],
+            day[admitted],
             float(history.volume[start:].sum()),
         )
 
     def play(self, name: str) -> tuple[Trial, Calibration]:
-        expected = PREDICTORS[name](self.history, self.start, self.history.hours)
+        expected = PREDICTORS[name](self.outlook)
         stated = probability(expected, self.lifetime_s)
-        known = self.admitted
-        day = np.broadcast_to(np.arange(stated.shape[1]) // HOURS_OF_DAY, stated.shape)
-        trials = Trials.count(stated[known], self.asked[known], day[known])
-        worth = np.empty(stated.shape)
-        for number in range(self.days):
-            span = slice(number * HOURS_OF_DAY, (number + 1) * HOURS_OF_DAY)
-            worth[:, span] = Calibration.fit(trials.until(number)).apply(stated[:, span])
-        chosen = within_budget(expected, known & (worth > PRICE), self.budget)
-        trial = self._judge(name, chosen)
+        trials = Trials.count(stated[self.admitted], self.happened, self.day)
+        worth = [
+            Calibration.fit(trials.until(number)).threshold(PRICE) for number in range(self.days)
+        ]
+        worthwhile = self.admitted & (stated > np.repeat(worth, HOURS_OF_DAY))
+        trial = self._judge(name, within_budget(expected, worthwhile, self.budget))
         return trial, Calibration.fit(trials.until(self.days))
 
     def _judge(self, name: str, chosen: NDArray[np.bool_]) -> Trial:
@@ -180,6 +181,11 @@ class _Stage:
         error = max(float(gains.std(ddof=1)) / np.sqrt(self.days), float(coin))
         least = float(gains.mean()) - _QUANTILES[self.days] * error
         return Trial(name, right, int(total), tuple(gains.tolist()), least)
+
+
+def _asked(counts: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Return the chance that one of the reads of an hour falls into its first `share`."""
+    return np.where(counts > 0, 1.0 - (1.0 - share) ** counts, 0.0)
 
 
 def _share_of_hour(lifetime_s: float) -> float:
