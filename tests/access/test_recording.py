@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CONTRACT = default_contract()
 DATABASE = CONTRACT.family(items.COUNTERS).databases[0]
 NOON = 1_772_627_400.0
-HOUR = items.hour_at(NOON)
+HOUR = int(NOON // 3600)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 
@@ -48,7 +48,7 @@ def history_key(tenant: str) -> bytes:
 
 def counters(pools: Pools, tenant: str, at: datetime = NOON) -> dict[str, float]:
     """Return what is counted on the day of `at`."""
-    found = pools[DATABASE].zrange(counter_key(tenant, at), 0, -1, withscores=True)
+    found: Any = pools[DATABASE].zrange(counter_key(tenant, at), 0, -1, withscores=True)
     return {member.decode(): score for member, score in found}
 
 

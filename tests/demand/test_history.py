@@ -11,7 +11,7 @@ import signal
 import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -77,8 +77,9 @@ def fold(pools: Pools, tenant: str, at: datetime = NOON) -> list[Problem]:
 def learn(pools: Pools, tenant: str, reads: dict[tuple[str, datetime], float]) -> None:
     """Learn reads, as an access log tells of them."""
     accesses = [
-        Access(tenant, *item.split(":"), hour + timedelta(minutes=5), int(times))
+        Access(tenant, family, name, hour + timedelta(minutes=5), int(times))
         for (item, hour), times in reads.items()
+        for family, _, name in [item.partition(":")]
     ]
     assert history.learn(pools, CONTRACT, accesses, NOON) == []
 
@@ -224,7 +225,7 @@ def test_what_folding_writes_keeps_the_contract(pools: Pools, tenant: str) -> No
     fold(pools, tenant)
     family = CONTRACT.family(items.HISTORY)
     assert family.value is not None
-    document = family.value.format.parse(pools[DATABASE].get(history_key(tenant)).decode())
+    document: Any = family.value.format.parse(pools[DATABASE].get(history_key(tenant)).decode())
     assert document["tenant_id"] == tenant
     for name, wanted in family.value.fields.items():
         value = document.pop(name)
@@ -461,7 +462,7 @@ def test_broken_counters_are_a_problem_and_leave_with_the_good_ones(
     """Names and numbers that no recorder writes, beside some that one does."""
     key = counter_key(tenant)
     count(pools, tenant, TODAY + 9 * HOUR, USERS, 2)
-    hostile = {
+    hostile: dict[Any, float] = {
         "24:api-cache:crm.users": 1,
         "9:api-cache:crm.users": 1,
         b"\xff": 1,
@@ -482,7 +483,7 @@ def test_broken_counters_are_a_problem_and_leave_with_the_good_ones(
 
 
 def one_large_member(pools: Pools, key: bytes) -> None:
-    pools[DATABASE].zadd(key, {b"x" * 3_000_000: 1, "09:api-cache:crm.users": 1})
+    pools[DATABASE].zadd(key, {b"x" * 3_000_000: 1, b"09:api-cache:crm.users": 1})
 
 
 def many_members(pools: Pools, key: bytes) -> None:
