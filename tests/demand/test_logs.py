@@ -215,22 +215,22 @@ def test_a_problem_shows_nothing_of_the_line(path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_file(path: Path) -> None:
-    """A million bytes of one line, and a compressed gigabyte of nothing, are not held."""
+    """A line of forty million bytes, and what comes after it, is not held."""
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(b"time,key\n")
-        for _ in range(100):
+        for _ in range(40):
             file.write(bytes(1 << 20))
-        for each in range(20_000):
+        for each in range(4_000):
             file.write(f"\n{ISO},tenant:acme:api:crm:users{each}".encode())
     tracemalloc.start()
     try:
         log = AccessLog(CONTRACT, path)
-        assert sum(1 for _ in log) == 20_000
+        assert sum(1 for _ in log) == 4_000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert log.broken == 1
-    assert peak < 16 << 20
+    assert peak < 8 << 20
 
 
 def test_a_compressed_log_that_breaks_off_says_so(path: Path) -> None:
