@@ -228,6 +228,7 @@ def part_candidates(part: str, sector: str, draw: Draw) -> Iterator[str]:
     yield draw.choice(MODULES)
     yield str(number % 10)
     yield str(number)
+    yield str(number)[:8]
     yield f"+{number}"
     yield f"a{number}@example.com"
     yield f"{number:032x}"
