@@ -31,6 +31,25 @@ class TooShortError(KryonixError):
         )
 
 
+class LogTooLargeError(KryonixError):
+    """An access log names more items and hours than a table of them can hold."""
+
+    def __init__(self, name: str, items: int, hours: int) -> None:
+        super().__init__(
+            f"The reads of {name} name {items} items in {hours} hours, more than an evaluation "
+            "holds: give a log of fewer days."
+        )
+
+
+class ReplayLostError(KryonixError):
+    """The server of a replay failed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The server of the replay was lost ({reason}): try again, or give --no-replay."
+        )
+
+
 class PlotsMissingError(KryonixError):
     """The library that draws plots is not installed."""
 

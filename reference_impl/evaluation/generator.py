@@ -14,13 +14,10 @@ import numpy as np
 
 from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY
 from kryonix_cache.reference_impl.evaluation.series import Series
-from kryonix_cache.reference_impl.evaluation.workload import Workload, assemble
+from kryonix_cache.reference_impl.evaluation.workload import MOST_REQUESTS, Workload, assemble
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_MOST_REQUESTS = 4_000_000
-"""A longer series is thinned to about so many requests, and says so."""
 
 _MONDAY = 482_256  # 2025-01-06 00:00 UTC
 
@@ -91,9 +88,9 @@ def _whole(
     if series.missing:
         notes.append(f"{series.missing} hours are missing and count as hours without a request")
     total = float(series.requests.sum())
-    if total <= _MOST_REQUESTS:
+    if total <= MOST_REQUESTS:
         return np.rint(series.requests).astype(np.int64), tuple(notes)
-    kept = _MOST_REQUESTS / total
+    kept = MOST_REQUESTS / total
     notes.append(f"thinned to {kept:.2%} of its requests")
     return chance.poisson(series.requests * kept).astype(np.int64), tuple(notes)
 

@@ -13,6 +13,7 @@ from kryonix_cache.reference_impl.demand.series import (
     SECONDS_OF_HOUR,
     Demand,
 )
+from kryonix_cache.reference_impl.evaluation.errors import LogTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kryonix_cache.reference_impl.demand.logs import Access
+
+MOST_REQUESTS = 4_000_000
+"""A longer workload is thinned to about so many requests, and says so."""
+
+_MOST_CELLS = 40_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +80,10 @@ def from_accesses(name: str, accesses: Iterable[Access]) -> Workload:
     """Make a workload of the reads of one tenant; there must be at least one.
 
     An access that stands for several reads is taken for so many at the same moment.
+
+    Raises:
+        LogTooLargeError: it names more items and hours than a table of them can hold.
+
     """
     names: dict[str, int] = {}
     rows = [
@@ -84,12 +94,23 @@ def from_accesses(name: str, accesses: Iterable[Access]) -> Workload:
         )
         for access in accesses
     ]
-    number = np.array([row[2] for row in rows])
+    first = int(min(row[1] for row in rows))
+    hours = int(max(row[1] for row in rows)) - first + 1
+    if len(names) * hours > _MOST_CELLS:
+        raise LogTooLargeError(name, len(names), hours)
+    number, notes = _thinned(np.array([row[2] for row in rows], dtype=np.float64))
     item = np.repeat(np.array([row[0] for row in rows], dtype=np.int64), number)
-    at = np.repeat(np.array([row[1] for row in rows]), number)
-    first = int(at.min())
-    hours = int(at.max()) - first + 1
-    return assemble(name, tuple(names), first, hours, item, at - first)
+    at = np.repeat(np.array([row[1] for row in rows]), number) - first
+    return assemble(name, tuple(names), first, hours, item, at, notes=notes)
+
+
+def _thinned(number: NDArray[np.float64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    total = float(number.sum())
+    if total <= MOST_REQUESTS:
+        return number.astype(np.int64), ()
+    kept = MOST_REQUESTS / total
+    thinned = np.random.default_rng(0).poisson(number * kept).astype(np.int64)
+    return thinned, (f"thinned to {kept:.2%} of its requests",)
 
 
 def shuffle_hours(workload: Workload, seed: int) -> Workload:
