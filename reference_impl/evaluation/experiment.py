@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.evaluation.simulator import Outcome
     from kryonix_cache.reference_impl.evaluation.workload import Workload
 
-NONE, OURS, ORACLE, CONSTANTS = "none", "ours", "oracle", "constants"
+NONE, OURS, ORACLE = "none", "ours", "oracle"
 LEAST_HOURS = WARM_UP_HOURS + HOURS_OF_DAY
 
 
