@@ -110,9 +110,13 @@ def evaluate(
     if out is not None:
         require_plots()
     rule = keyspace.optimiser
+    if rule is None:
+        raise click.UsageError("The contract has no section [optimiser]: add it, or leave it away.")
     setting = Setting(float(ttl), budget or hourly_budget(rule), rule.history_items)
     numbers = tuple(dict.fromkeys(seeds or _SEEDS))
-    evaluation = _evaluate(_series(demand, log), _logs(log, keyspace), setting, numbers, replayed)
+    evaluation = _evaluate(
+        _series(demand, log), _logs(log, keyspace), setting, numbers, replayed=replayed
+    )
     if as_json:
         click.echo(json.dumps(to_json(evaluation), indent=2))
     else:
@@ -132,20 +136,19 @@ def _evaluate(
     logs: Sequence[Workload],
     setting: Setting,
     seeds: tuple[int, ...],
+    *,
     replayed: bool,
 ) -> Evaluation:
-    console = Console(stderr=True)
-    with console.status("") as status:
-
-        def progress(text: str) -> None:
-            status.update(f"Playing {text}")
-
-        played, cases = play_all(series, seeds, setting, progress)
-        # Nothing of a log is drawn, so that another seed would say the same.
-        more, more_cases = play_all([partial(_same, one) for one in logs], seeds[:1], setting, progress)
+    # Nothing of a log is drawn: without a series another seed would say the same.
+    seeds = seeds if series else seeds[:1]
+    subjects = [*series, *(partial(_same, one) for one in logs)]
+    with Console(stderr=True).status("") as status:
+        played, cases = play_all(
+            subjects, seeds, setting, lambda text: status.update(f"Playing {text}")
+        )
         status.update("Replaying on a real server")
-        compared = _replay((*cases, *more_cases), setting) if replayed else None
-    return Evaluation(setting, seeds, (*played, *more), compared)
+        compared = _replay(cases, setting) if replayed else None
+    return Evaluation(setting, seeds, played, compared)
 
 
 def _same(workload: Workload, seed: int) -> Workload:

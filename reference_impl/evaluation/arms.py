@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY, Demand
-from kryonix_cache.reference_impl.prediction.calibration import Calibration
 from kryonix_cache.reference_impl.prediction.choice import (
     NONE,
     PRICE,
-    Choice,
     choose,
     probability,
     within_budget,
@@ -26,11 +24,12 @@ from kryonix_cache.reference_impl.prediction.history import WINDOW_HOURS, look_b
 from kryonix_cache.reference_impl.prediction.predictors import PREDICTORS, Outlook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
     from numpy.typing import NDArray
 
     from kryonix_cache.reference_impl.evaluation.workload import Workload
+    from kryonix_cache.reference_impl.prediction.choice import Choice
     from kryonix_cache.reference_impl.prediction.history import History
 
 WARM_UP_HOURS = 7 * HOURS_OF_DAY
@@ -101,14 +100,14 @@ def oracle(workload: Workload, setting: Setting) -> Plan:
 
 def ours(workload: Workload, setting: Setting) -> Plan:
     """Preload what the forecast names; the predictor is chosen anew each day."""
-    return _forecasts(workload, setting, None)
+    return _forecasts(workload, setting, tuple(PREDICTORS))
 
 
 def single(model: str) -> Arm:
-    """Return the arm that uses one predictor always, without a back-test."""
+    """Return the arm that has one predictor to choose from, and `none`."""
 
     def plan(workload: Workload, setting: Setting) -> Plan:
-        return _forecasts(workload, setting, model)
+        return _forecasts(workload, setting, (model,))
 
     return plan
 
@@ -140,7 +139,7 @@ def _ranked(chosen: NDArray[np.bool_], rates: NDArray[np.float64]) -> NDArray[np
     return index[np.argsort(-rates[index], kind="stable")]
 
 
-def _forecasts(workload: Workload, setting: Setting, model: str | None) -> Plan:
+def _forecasts(workload: Workload, setting: Setting, among: Collection[str]) -> Plan:
     """Plan day by day; a test holds it against `forecast`, hour by hour.
 
     A day is predicted in one go: each of its hours still sees those before it only.
@@ -156,37 +155,36 @@ def _forecasts(workload: Workload, setting: Setting, model: str | None) -> Plan:
             workload.first_hour,
             workload.demand.counts[kept, :stop],
         )
-        choice = _choice(demand, workload.first_hour + start, setting, model)
+        choice = choose(
+            look_back(demand, workload.first_hour + start),
+            lifetime_s=setting.lifetime_s,
+            budget=setting.budget,
+            among=among,
+        )
         used[choice.model] = used.get(choice.model, 0) + 1
-        if choice.model == NONE or choice.calibration is None:
+        if choice.model == NONE:
             continue
         history = look_back(demand, workload.first_hour + stop)
         index = dict(zip(demand.items, kept.tolist(), strict=True))
         items = np.array([index[name] for name in history.items], dtype=np.int64)
-        _plan_day(history, items, choice, choice.calibration, setting, (start, stop), wanted, chances)
+        for hour, ranked, chance in _day(history, choice, setting, start, stop):
+            wanted[hour] = items[ranked]
+            chances[hour] = chance
     return Plan(tuple(wanted), tuple(chances), tuple(sorted(used.items())))
 
 
-def _plan_day(
-    history: History,
-    items: NDArray[np.int64],
-    choice: Choice,
-    calibration: Calibration,
-    setting: Setting,
-    day: tuple[int, int],
-    wanted: list[NDArray[np.int64]],
-    chances: list[NDArray[np.float64]],
-) -> None:
-    start, stop = day
+def _day(
+    history: History, choice: Choice, setting: Setting, start: int, stop: int
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield for each hour what to preload, as rows of the history, and how likely it is."""
     first = history.hours - (stop - start)
     expected = PREDICTORS[choice.model](Outlook(history, first, history.hours))
-    chance = calibration.apply(probability(expected, setting.lifetime_s))
+    chance = choice.calibration.apply(probability(expected, setting.lifetime_s))
     admitted = history.admitted_from[:, None] <= np.arange(first, history.hours)
     chosen = within_budget(expected, admitted & (chance > PRICE), setting.budget)
     for column in range(stop - start):
         ranked = _ranked(chosen[:, column], expected[:, column])
-        wanted[start + column] = items[ranked]
-        chances[start + column] = chance[ranked, column]
+        yield start + column, ranked, chance[ranked, column]
 
 
 def _most_read(workload: Workload, start: int, limit: int) -> NDArray[np.int64]:
@@ -194,9 +192,3 @@ def _most_read(workload: Workload, start: int, limit: int) -> NDArray[np.int64]:
     read = workload.demand.counts[:, max(0, start - WINDOW_HOURS) : start].sum(axis=1)
     best = np.argsort(-read, kind="stable")[:limit]
     return np.sort(best[read[best] > 0])
-
-
-def _choice(demand: Demand, hour: int, setting: Setting, model: str | None) -> Choice:
-    if model is not None:
-        return Choice(model, Calibration.none())
-    return choose(look_back(demand, hour), lifetime_s=setting.lifetime_s, budget=setting.budget)

@@ -54,7 +54,10 @@ def generate(series: Series, population: Population, seed: int) -> Workload:
     shares = _shares(population, series, chance)
     names, places = _identities(population, -(-volume.size // HOURS_OF_DAY), chance)
     counts = np.stack(
-        [chance.multinomial(number, shares[hour % HOURS_OF_DAY]) for hour, number in enumerate(volume)]
+        [
+            chance.multinomial(number, shares[hour % HOURS_OF_DAY])
+            for hour, number in enumerate(volume)
+        ]
     )
     hour, place = np.nonzero(counts)
     number = counts[hour, place]
@@ -71,10 +74,10 @@ def generate(series: Series, population: Population, seed: int) -> Workload:
     return assemble(
         series.name,
         names,
-        series.first_hour,
-        volume.size,
-        item,
-        at,
+        first_hour=series.first_hour,
+        hours=volume.size,
+        item=item,
+        at=at,
         rates=rates,
         synthetic=f"the demand, too, is made up; {what}" if series.made_up else what,
         notes=notes,

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.evaluation.experiment import Evaluation
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .7rem; text-align: right }
-td:nth-child(-n+2), th:nth-child(-n+2) { text-align: left } tr:nth-child(even) { background: #f3f4f6 }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem }
+table { border-collapse: collapse; margin: 1rem 0 }
+td, th { padding: .2rem .7rem; text-align: right }
+td:nth-child(-n+2), th:nth-child(-n+2) { text-align: left }
+tr:nth-child(even) { background: #f3f4f6 }
 svg { max-width: 100%; height: auto }
 """
 
@@ -139,7 +141,9 @@ def _table(table: Sequence[Mapping[str, object]]) -> str:
         return ""
     head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in table[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row.values()) + "</tr>"
+        "<tr>"
+        + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row.values())
+        + "</tr>"
         for row in table
     )
     return f"<table><tr>{head}</tr>{body}</table>"

@@ -109,11 +109,18 @@ def _play(
     with ExitStack() as stack:
         arms = dict.fromkeys(arm for _, plans in cases for arm in plans)
         lines = {
-            arm: stack.enter_context(lease(clients[database]))
-            for database, arm in enumerate(arms)
+            arm: stack.enter_context(lease(clients[database])) for database, arm in enumerate(arms)
         }
         players = [
-            _Player(workload, arm, plan, setting, lines[arm], seconds, f"{attempt}:{number}")
+            _Player(
+                workload,
+                arm,
+                plan,
+                setting,
+                line=lines[arm],
+                seconds=seconds,
+                mark=f"{attempt}:{number}",
+            )
             for number, (workload, plans) in enumerate(cases)
             for arm, plan in plans.items()
         ]
@@ -136,6 +143,7 @@ class _Player:
         arm: str,
         plan: Plan,
         setting: Setting,
+        *,
         line: GuardedConnection,
         seconds: float,
         mark: str,
@@ -201,7 +209,9 @@ class _Player:
         self._preloads += len(cold)
         if cold:
             _checked(
-                self._line.exchange([(b"SET", self._key(item), b"1", b"PX", self._ttl) for item in cold])
+                self._line.exchange(
+                    [(b"SET", self._key(item), b"1", b"PX", self._ttl) for item in cold]
+                )
             )
 
     def _request(self, last: int) -> None:

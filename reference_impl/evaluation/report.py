@@ -56,7 +56,9 @@ def lines(evaluation: Evaluation) -> list[Line]:
     """Return the lines of each series, then those of all series together."""
     names = list(dict.fromkeys(one.name for one in evaluation.played))
     groups = {name: [one for one in evaluation.played if one.name == name] for name in names}
-    single = [_line(name, arm, [[one] for one in group]) for name, group in groups.items() for arm in ARMS]
+    single = [
+        _line(name, arm, [[one] for one in group]) for name, group in groups.items() for arm in ARMS
+    ]
     by_seed = [
         [one for one in evaluation.played if one.seed == seed]
         for seed in dict.fromkeys(one.seed for one in evaluation.played)
@@ -149,9 +151,11 @@ def sentences(evaluation: Evaluation) -> list[str]:
     setting = evaluation.setting
     said = [
         *_made_up(evaluation.played),
-        f"Each hour up to {setting.budget} items are preloaded that live for "
-        f"{setting.lifetime_s:g} s; a history holds {setting.history_items} items. Cost is misses, "
-        f"and preloads at {PRICE:g} of a miss.",
+        (
+            f"Each hour up to {setting.budget} items are preloaded that live for "
+            f"{setting.lifetime_s:g} s; a history holds {setting.history_items} items. Cost is "
+            f"misses, and preloads at {PRICE:g} of a miss."
+        ),
         *_notes(evaluation.played),
         _confidence(evaluation.played),
         *_control(evaluation.played),
@@ -214,7 +218,10 @@ def reliability(played: Sequence[Played]) -> list[dict[str, float]]:
 
 def _made_up(played: Sequence[Played]) -> list[str]:
     texts = dict.fromkeys(one.synthetic for one in played)
-    return [f"{text[0].upper()}{text[1:]}." for text in texts if text]
+    said = [f"{text[0].upper()}{text[1:]}." for text in texts if text]
+    if "" in texts:
+        said.append("For an access log the oracle knows what was then asked for.")
+    return said
 
 
 def _notes(played: Sequence[Played]) -> list[str]:
@@ -239,8 +246,10 @@ def _control(played: Sequence[Played]) -> list[str]:
         return []
     lead, shuffled = np.mean(leads, axis=0)
     return [
-        f"Control: a profile of the hours of day leads one of recent hours by {lead:.1f} points of "
-        f"cost, and by {shuffled:.1f} with the hours of each day shuffled."
+        (
+            f"Control: a profile of the hours of day leads one of recent hours by {lead:.1f} "
+            f"points of cost, and by {shuffled:.1f} with the hours of each day shuffled."
+        )
     ]
 
 

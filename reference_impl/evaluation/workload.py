@@ -57,11 +57,11 @@ class Workload:
 def assemble(
     name: str,
     items: tuple[str, ...],
+    *,
     first_hour: int,
     hours: int,
     item: NDArray[np.int64],
     at: NDArray[np.float64],
-    *,
     rates: NDArray[np.float32] | None = None,
     synthetic: str = "",
     notes: tuple[str, ...] = (),
@@ -101,7 +101,9 @@ def from_accesses(name: str, accesses: Iterable[Access]) -> Workload:
     number, notes = _thinned(np.array([row[2] for row in rows], dtype=np.float64))
     item = np.repeat(np.array([row[0] for row in rows], dtype=np.int64), number)
     at = np.repeat(np.array([row[1] for row in rows]), number) - first
-    return assemble(name, tuple(names), first, hours, item, at, notes=notes)
+    return assemble(
+        name, tuple(names), first_hour=first, hours=hours, item=item, at=at, notes=notes
+    )
 
 
 def _thinned(number: NDArray[np.float64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -131,6 +133,11 @@ def shuffle_hours(workload: Workload, seed: int) -> Workload:
         turned[:, moved] = rates
         rates = turned
     mixed = assemble(
-        workload.name, workload.items, workload.first_hour, workload.hours, workload.item, at
+        workload.name,
+        workload.items,
+        first_hour=workload.first_hour,
+        hours=workload.hours,
+        item=workload.item,
+        at=at,
     )
     return replace(mixed, rates=rates, synthetic=workload.synthetic, notes=workload.notes)

@@ -38,8 +38,10 @@ class Trials:
         shape, length = (groups, BINS), groups * BINS
         return cls(
             np.bincount(place, minlength=length).reshape(shape).astype(np.float64),
-            np.bincount(place, weights=predicted, minlength=length).reshape(shape),
-            np.bincount(place, weights=true, minlength=length).reshape(shape),
+            np.bincount(place, weights=predicted, minlength=length)
+            .reshape(shape)
+            .astype(np.float64),
+            np.bincount(place, weights=true, minlength=length).reshape(shape).astype(np.float64),
         )
 
     def until(self, group: int) -> Trials:

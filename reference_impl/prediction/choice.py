@@ -13,7 +13,7 @@ from kryonix_cache.reference_impl.prediction.calibration import Calibration, Tri
 from kryonix_cache.reference_impl.prediction.predictors import PREDICTORS, WORDS, Outlook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -67,28 +67,35 @@ class Choice:
     """
 
     model: str
-    calibration: Calibration | None
+    calibration: Calibration
     trials: Mapping[str, Trial] = field(default_factory=dict)
     improvement: float | None = None
     reason: str = ""
 
 
-def choose(history: History, *, lifetime_s: float, budget: int) -> Choice:
+def choose(
+    history: History,
+    *,
+    lifetime_s: float,
+    budget: int,
+    among: Collection[str] = tuple(PREDICTORS),
+) -> Choice:
     """Try every predictor on the last days, hour by hour, and return the best one.
 
     Each hour is predicted from the hours before it, with the calibration of the days before, the
-    same budget and the same rule. `none` wins unless another is better beyond noise.
+    same budget and the same rule. `none` wins unless another, of the names in `among`, is better
+    beyond noise.
     """
     if history.hours < LEAST_HOURS:
-        return Choice(NONE, None, reason=_too_little(history))
+        return Choice(NONE, Calibration.none(), reason=_too_little(history))
     if not history.items or budget < 1:
-        return Choice(NONE, None, reason=_nothing(history, budget))
+        return Choice(NONE, Calibration.none(), reason=_nothing(history, budget))
     stage = _Stage.of(history, lifetime_s, budget)
-    results = {name: stage.play(name) for name in PREDICTORS}
+    results = {name: stage.play(name) for name in among}
     trials = {name: trial for name, (trial, _) in results.items()}
     better = [name for name, trial in trials.items() if trial.least > 0]
     if not better:
-        return Choice(NONE, None, trials, 0.0, _none_wins(trials, stage.days))
+        return Choice(NONE, Calibration.none(), trials, 0.0, _none_wins(trials, stage.days))
     model = max(better, key=lambda name: trials[name].gain)
     saved, reads = trials[model].saved, stage.reads
     return Choice(
@@ -207,12 +214,17 @@ def _nothing(history: History, budget: int) -> str:
 
 def _wins(model: str, trials: Mapping[str, Trial], days: int) -> str:
     trial = trials[model]
+    text = (
+        f"In the last {days} days {WORDS[model]} would have saved {trial.saved:.0f} misses, with "
+        f"{trial.wasted:.0f} of {trial.preloads} preloads for nothing"
+    )
     others = [other for other in trials.values() if other.model != model]
+    if not others:
+        return f"{text}."
     second = max(others, key=lambda other: other.gain)
     return (
-        f"In the last {days} days {WORDS[model]} would have saved {trial.saved:.0f} misses, with "
-        f"{trial.wasted:.0f} of {trial.preloads} preloads for nothing; next best was "
-        f"{WORDS[second.model]} with {second.saved:.0f} saved and {second.wasted:.0f} for nothing."
+        f"{text}; next best was {WORDS[second.model]} with {second.saved:.0f} saved and "
+        f"{second.wasted:.0f} for nothing."
     )
 
 

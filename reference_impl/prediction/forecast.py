@@ -50,7 +50,7 @@ def forecast(
     if choice is None:
         choice = choose(history, lifetime_s=lifetime_s, budget=budget)
     requests = _requests(history)
-    if choice.model == NONE or choice.calibration is None or not history.items or budget < 1:
+    if choice.model == NONE or not history.items or budget < 1:
         return Forecast(NONE, hour, (), requests, 0.0, choice.improvement, choice.reason)
     last = history.hours
     expected = PREDICTORS[choice.model](Outlook(history, last, last + 1))

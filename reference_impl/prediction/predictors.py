@@ -98,7 +98,10 @@ class Outlook:
         there = (self.weekly if weekly else self.daily) * daily.sum(axis=0)
         wanted = usual * (self._volume @ daily)
         bend = (there + _PRIOR_READS) / (wanted + _PRIOR_READS)
-        return volumes(self.history, start, stop, weekly=weekly) * usual * bend
+        expected: NDArray[np.float64] = (
+            volumes(self.history, start, stop, weekly=weekly) * usual * bend
+        )
+        return expected
 
     @cached_property
     def _weekly_weights(self) -> NDArray[np.float64]:
@@ -106,7 +109,8 @@ class Outlook:
 
     def _mean(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         scaled = weights / np.maximum(weights.sum(axis=0), _TINY)
-        return (self._counts @ scaled.astype(np.float32)).astype(np.float64)
+        mean: NDArray[np.float64] = (self._counts @ scaled.astype(np.float32)).astype(np.float64)
+        return mean
 
 
 Predictor: TypeAlias = "Callable[[Outlook], NDArray[np.float64]]"
@@ -194,7 +198,10 @@ def _usual(
     if weekly:
         daily = _weekly(hours, begin, stop, history.first_hour)
     flat = logs @ recent / np.maximum(recent.sum(axis=0), _TINY)
-    return (logs @ daily + _PRIOR_DAYS * flat) / (daily.sum(axis=0) + _PRIOR_DAYS)
+    usual: NDArray[np.float64] = (logs @ daily + _PRIOR_DAYS * flat) / (
+        daily.sum(axis=0) + _PRIOR_DAYS
+    )
+    return usual
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -222,7 +229,7 @@ def _daily(hours: int, start: int, stop: int) -> NDArray[np.float64]:
 
 def _weekly(hours: int, start: int, stop: int, first_hour: int) -> NDArray[np.float64]:
     """Return the weights of `_daily`, smaller between weekdays and weekends."""
-    day = (np.arange(stop) + first_hour) // HOURS_OF_DAY
+    day = (np.arange(max(hours, stop)) + first_hour) // HOURS_OF_DAY
     weekend = (day + _EPOCH_WEEKDAY) % _WEEK_DAYS >= _SATURDAY
-    same = weekend[:hours, None] == weekend[None, start:]
+    same = weekend[:hours, None] == weekend[None, start:stop]
     return _daily(hours, start, stop) * np.where(same, 1.0, _OTHER_DAYS)
