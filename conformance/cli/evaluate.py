@@ -141,7 +141,10 @@ def _evaluate(
 ) -> Evaluation:
     # Nothing of a log is drawn: without a series another seed would say the same.
     seeds = seeds if series else seeds[:1]
-    subjects = [*series, *(partial(_same, one) for one in logs)]
+    subjects: list[Callable[[int], Workload]] = [
+        *series,
+        *(partial(_same, one) for one in logs),
+    ]
     with Console(stderr=True).status("") as status:
         played, cases = play_all(
             subjects, seeds, setting, lambda text: status.update(f"Playing {text}")

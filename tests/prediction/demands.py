@@ -22,7 +22,8 @@ def rates_by_hour(items: int, hours: int, *, mean: float, seed: int) -> np.ndarr
     """Return rates of items that each have an hour of day of their own."""
     peak = np.random.default_rng(seed).uniform(0, 24, items)
     angle = 2 * np.pi * (np.arange(hours)[None, :] - peak[:, None]) / 24
-    return mean * np.exp(3 * np.cos(angle)) / np.i0(3)
+    rates: np.ndarray = mean * np.exp(3 * np.cos(angle)) / np.i0(3)
+    return rates
 
 
 def seasonal(items: int = 60, days: int = 14, *, mean: float = 0.8, seed: int = 1) -> Demand:
