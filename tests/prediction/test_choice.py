@@ -96,3 +96,16 @@ def test_a_history_is_bounded() -> None:
     assert history.counts.shape == (MOST_ITEMS, WINDOW_HOURS)
     assert history.items[-1] == f"api-cache:crm.item{MOST_ITEMS + 99}"
     assert history.volume.sum() == counts[:, -WINDOW_HOURS:].sum()
+
+
+def test_a_gain_by_chance_does_not_win() -> None:
+    """Reads that are as likely as a preload costs: some predictor always seems to gain."""
+    choices = [
+        choice_of(demand(np.random.default_rng(seed).poisson(0.36, (40, 336)).astype(np.float64)))
+        for seed in range(20)
+    ]
+    lucky = [
+        choice for choice in choices if max(trial.gain for trial in choice.trials.values()) > 0
+    ]
+    assert len(lucky) >= 10
+    assert sum(choice.model == "none" for choice in lucky) >= 0.8 * len(lucky)
