@@ -193,6 +193,8 @@ class _Stage:
 
 def _asked(counts: NDArray[np.float64], share: float) -> NDArray[np.float64]:
     """Return the chance that one of the reads of an hour falls into its first `share`."""
+    if share == 1.0:
+        return (counts > 0).astype(np.float64)
     return np.where(counts > 0, 1.0 - (1.0 - share) ** counts, 0.0)
 
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predictors: each says, from the hours before, how often each item is asked for in an hour.
 
-All of them are weighted sums of past hours, so one predicts a whole range of hours as one product
-of matrices. A column of weights is zero from its own hour on: nothing looks ahead.
+All of them are weighted sums of past hours, so one predicts a whole range of hours at once; each
+sum takes hours before its own only. Products of matrices would be shorter to write, but they start
+threads, and those cost more than they gain on a machine that is busy.
 """
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -29,6 +30,7 @@ _RECENCY_HOURS = 48.0
 _PROFILE_DAYS = 7.0
 _NEIGHBOURS = {-2: 0.1, -1: 0.5, 0: 1.0, 1: 0.5, 2: 0.1}
 """Weights of the hours beside the wanted one: a peak does not keep to the minute."""
+_REACH = max(_NEIGHBOURS)
 
 _OTHER_DAYS = 0.15
 """Weight of a weekday for a weekend, and the other way round, where the kind of day counts."""
@@ -58,9 +60,8 @@ class Outlook:
         self.history = history
         self.start = start
         self.stop = stop
-        # Half the width, a tenth of the time; six digits are more than a forecast has.
-        self._counts = history.counts.astype(np.float32)
-        self._volume = history.volume
+        # The last two rows give shares and means: they are the same sums, of all reads and of one.
+        self._rows = np.vstack((history.counts, history.volume, np.ones(history.hours)))
 
     def shifted(self, lag: int) -> NDArray[np.float64]:
         """Return the reads so many hours earlier, none where that lies before the history."""
@@ -74,43 +75,40 @@ class Outlook:
     @cached_property
     def recent(self) -> NDArray[np.float64]:
         """Mean reads of recent hours."""
-        return self._mean(_recent(self.history.hours, self.start, self.stop))
+        return _mean(self._recent)
 
     @cached_property
     def daily(self) -> NDArray[np.float64]:
         """Mean reads of the same hour of earlier days."""
-        return self._mean(_daily(self.history.hours, self.start, self.stop))
-
-    @cached_property
-    def weekly(self) -> NDArray[np.float64]:
-        """Mean reads of the same hour of earlier days of the same kind."""
-        return self._mean(self._weekly_weights)
+        return _mean(self._daily)
 
     def bent(self, *, weekly: bool) -> NDArray[np.float64]:
         """Return an item's recent share of the expected volume, bent by its own hours.
 
         The fewer reads tell of the hours, the less they bend.
         """
-        hours, start, stop = self.history.hours, self.start, self.stop
-        recent = _recent(hours, start, stop)
-        daily = self._weekly_weights if weekly else _daily(hours, start, stop)
-        usual = self.recent * _ratio(recent.sum(axis=0), self._volume @ recent)
-        there = (self.weekly if weekly else self.daily) * daily.sum(axis=0)
-        wanted = usual * (self._volume @ daily)
-        bend = (there + _PRIOR_READS) / (wanted + _PRIOR_READS)
-        expected: NDArray[np.float64] = (
-            volumes(self.history, start, stop, weekly=weekly) * usual * bend
-        )
-        return expected
+        share = self._recent[:-2] / np.maximum(self._recent[-2], _TINY)
+        daily = self._weekly if weekly else self._daily
+        bend = (daily[:-2] + _PRIOR_READS) / (share * daily[-2] + _PRIOR_READS)
+        expected = volumes(self.history, self.start, self.stop, weekly=weekly)
+        result: NDArray[np.float64] = expected * share * bend
+        return result
 
     @cached_property
-    def _weekly_weights(self) -> NDArray[np.float64]:
-        return _weekly(self.history.hours, self.start, self.stop, self.history.first_hour)
+    def _recent(self) -> NDArray[np.float64]:
+        return _recent_sums(self._rows, self.start, self.stop)
 
-    def _mean(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        scaled = weights / np.maximum(weights.sum(axis=0), _TINY)
-        mean: NDArray[np.float64] = (self._counts @ scaled.astype(np.float32)).astype(np.float64)
-        return mean
+    @cached_property
+    def _daily(self) -> NDArray[np.float64]:
+        return _daily_sums(self._near, self.start, self.stop)
+
+    @cached_property
+    def _weekly(self) -> NDArray[np.float64]:
+        return _daily_sums(self._near, self.start, self.stop, self.history.first_hour)
+
+    @cached_property
+    def _near(self) -> NDArray[np.float64]:
+        return _with_neighbours(self._rows)
 
 
 Predictor: TypeAlias = "Callable[[Outlook], NDArray[np.float64]]"
@@ -193,43 +191,60 @@ def volumes(
 def _usual(
     history: History, logs: NDArray[np.float64], begin: int, stop: int, *, weekly: bool
 ) -> NDArray[np.float64]:
-    hours = history.hours
-    recent, daily = _recent(hours, begin, stop), _daily(hours, begin, stop)
-    if weekly:
-        daily = _weekly(hours, begin, stop, history.first_hour)
-    flat = logs @ recent / np.maximum(recent.sum(axis=0), _TINY)
-    usual: NDArray[np.float64] = (logs @ daily + _PRIOR_DAYS * flat) / (
-        daily.sum(axis=0) + _PRIOR_DAYS
-    )
+    rows = np.vstack((logs, np.ones(history.hours)))
+    recent = _recent_sums(rows, begin, stop)
+    first_hour = history.first_hour if weekly else None
+    daily = _daily_sums(_with_neighbours(rows), begin, stop, first_hour)
+    flat = recent[0] / np.maximum(recent[1], _TINY)
+    usual: NDArray[np.float64] = (daily[0] + _PRIOR_DAYS * flat) / (daily[1] + _PRIOR_DAYS)
     return usual
 
 
-def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    return above / np.maximum(below, _TINY)
+def _mean(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = sums[:-2] / np.maximum(sums[-1], _TINY)
+    return mean
 
 
-@lru_cache(maxsize=64)
-def _recent(hours: int, start: int, stop: int) -> NDArray[np.float64]:
-    """Return weights (hours, stop - start) that decay with age."""
-    age = np.arange(start, stop)[None, :] - np.arange(hours)[:, None]
-    return np.where(age > 0, np.exp(-(age - 1) / _RECENCY_HOURS), 0.0)
+def _recent_sums(rows: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
+    """Return for each column the sums of those before it, decayed with age."""
+    # A history is short enough for weights that grow with time: at most e to the seventh.
+    grown = np.exp(np.arange(rows.shape[1]) / _RECENCY_HOURS)
+    sums = np.zeros((rows.shape[0], rows.shape[1] + 1))
+    np.cumsum(rows * grown, axis=1, out=sums[:, 1:])
+    return sums[:, start:stop] * np.exp((1 - np.arange(start, stop)) / _RECENCY_HOURS)
 
 
-@lru_cache(maxsize=64)
-def _daily(hours: int, start: int, stop: int) -> NDArray[np.float64]:
-    """Return weights (hours, stop - start) of the same hour of earlier days, and its neighbours."""
-    age = np.arange(start, stop)[None, :] - np.arange(hours)[:, None]
-    days = np.rint(age / HOURS_OF_DAY)
-    beside = age - days * HOURS_OF_DAY
-    near = np.zeros(age.shape)
+def _with_neighbours(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each hour with a part of those beside it, from `_REACH` hours before the first on."""
+    hours = rows.shape[1]
+    near = np.zeros((rows.shape[0], hours + 2 * _REACH))
     for offset, weight in _NEIGHBOURS.items():
-        near[beside == offset] = weight
-    return np.where((age > 0) & (days > 0), near * np.exp(-(days - 1) / _PROFILE_DAYS), 0.0)
+        near[:, _REACH + offset : _REACH + offset + hours] += weight * rows
+    return near[:, : hours + _REACH]
 
 
-def _weekly(hours: int, start: int, stop: int, first_hour: int) -> NDArray[np.float64]:
-    """Return the weights of `_daily`, smaller between weekdays and weekends."""
-    day = (np.arange(max(hours, stop)) + first_hour) // HOURS_OF_DAY
-    weekend = (day + _EPOCH_WEEKDAY) % _WEEK_DAYS >= _SATURDAY
-    same = weekend[:hours, None] == weekend[None, start:stop]
-    return _daily(hours, start, stop) * np.where(same, 1.0, _OTHER_DAYS)
+def _daily_sums(
+    near: NDArray[np.float64], start: int, stop: int, first_hour: int | None = None
+) -> NDArray[np.float64]:
+    """Return for each column the sums of the same hour of earlier days, decayed with age.
+
+    With the hour of the first column, days of another kind count less.
+    """
+    weekend = None if first_hour is None else _weekends(first_hour, stop)
+    sums = np.zeros((near.shape[0], stop - start))
+    for age in range(1, (stop - 1 + _REACH) // HOURS_OF_DAY + 1):
+        first, last = max(start - age * HOURS_OF_DAY, -_REACH), stop - age * HOURS_OF_DAY
+        skipped = first - (start - age * HOURS_OF_DAY)
+        past = near[:, first + _REACH : last + _REACH] * np.exp((1 - age) / _PROFILE_DAYS)
+        if weekend is not None:
+            alike = weekend[first + _REACH : last + _REACH] == weekend[start + skipped + _REACH :]
+            past *= np.where(alike, 1.0, _OTHER_DAYS)
+        sums[:, skipped:] += past
+    return sums
+
+
+def _weekends(first_hour: int, stop: int) -> NDArray[np.bool_]:
+    """Return which hours lie in a weekend, from `_REACH` hours before the first on."""
+    day = (np.arange(-_REACH, stop) + first_hour) // HOURS_OF_DAY
+    weekend: NDArray[np.bool_] = (day + _EPOCH_WEEKDAY) % _WEEK_DAYS >= _SATURDAY
+    return weekend
