@@ -19,6 +19,7 @@ import numpy as np
 
 from kryonix_cache.reference_impl.contract.formats import FORMATS
 from kryonix_cache.reference_impl.demand import items
+from kryonix_cache.reference_impl.demand.errors import UnreadableHistoryError
 from kryonix_cache.reference_impl.errors import FormatError
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ _LARGEST = 2**32 - 1
 _MOST_HOURS = 24 * 400
 _MOST_ITEMS = 4096
 _MOST_BYTES = 16 << 20
-
-
-class UnreadableHistoryError(ValueError):
-    """A stored history is not what this module writes; the message says in what."""
 
 
 def encode(tenant: str, demand: Demand, folded_until: datetime) -> bytes:

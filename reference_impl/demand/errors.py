@@ -10,6 +10,14 @@ class DemandInvalidError(KryonixError):
     """A file of demand, or an access log, cannot be read as one."""
 
 
+class UnreadableHistoryError(ValueError):
+    """A stored history is not what is written there; the message says in what."""
+
+
+class BrokenLineError(ValueError):
+    """A line of an access log tells of no read; the message shows nothing of the line."""
+
+
 class DemandNotKeptError(KryonixError):
     """The contract says nothing of what is kept of reads, so none can be counted or learnt."""
 

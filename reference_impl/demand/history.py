@@ -124,7 +124,7 @@ class _Lesson:
     def _reason_against(self, read: Access, hour: int) -> str | None:
         if hour > self._keeper.hour:
             return "lie in the future"
-        if hour <= self._keeper.hour - self._keeper.hours:
+        if hour < self._keeper.hour - self._keeper.hours:
             return "are older than what is kept"
         if not 0 < read.count <= LARGEST_COUNT:
             return f"have a count that is not from 1 to {LARGEST_COUNT}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from kryonix_cache.reference_impl.contract.model import SEPARATOR
 from kryonix_cache.reference_impl.demand.errors import DemandNotKeptError
-from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY, SECONDS_OF_HOUR
+from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY
 from kryonix_cache.reference_impl.errors import FormatError
 
 if TYPE_CHECKING:
@@ -59,19 +59,17 @@ def counter_key(contract: Contract, tenant: str, hour: int) -> bytes:
     return contract.key(COUNTERS, tenant=tenant, day=day_of(hour))
 
 
-def hour_at(seconds: float) -> int:
-    """Return the hour of a moment in epoch seconds."""
-    return int(seconds // SECONDS_OF_HOUR)
-
-
 def counter_of(hour: int, item: str) -> str:
     """Return the member that counts reads of ``<family>:<item>`` in one hour of its day."""
     return f"{hour % HOURS_OF_DAY:02d}{SEPARATOR}{item}"
 
 
-def item_of(family: str, name: str) -> str:
-    """Return the name of an item among those of all families."""
-    return f"{family}{SEPARATOR}{name}"
+def item_of(family: str, *parts: str) -> str:
+    """Return the name of an item among those of all families, by the parts of its key.
+
+    An answer is named as `Answer.item` has it.
+    """
+    return f"{family}{SEPARATOR}{'.'.join(parts)}"
 
 
 class CounterReader:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kryonix_cache.reference_impl.demand import encoding, items
+from kryonix_cache.reference_impl.demand.errors import UnreadableHistoryError
 from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY
 from kryonix_cache.reference_impl.demand.stored import Shelf
 from kryonix_cache.reference_impl.demand.table import Table
@@ -136,7 +137,7 @@ class Keeper:
             return stored.unreadable
         try:
             first, rows = encoding.decode(stored.history, stored.tenant, self.reader.names)
-        except encoding.UnreadableHistoryError as error:
+        except UnreadableHistoryError as error:
             return f"the history is none that was written here: {error}"
         for item, counts in rows.items():
             table.add_row(item, first, counts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from kryonix_cache.reference_impl.contract.formats import FORMATS, text_of
 from kryonix_cache.reference_impl.contract.keys import TENANT
 from kryonix_cache.reference_impl.contract.model import Answer
-from kryonix_cache.reference_impl.demand.errors import DemandInvalidError
+from kryonix_cache.reference_impl.demand.errors import BrokenLineError, DemandInvalidError
 from kryonix_cache.reference_impl.demand.items import LARGEST_COUNT, CounterReader, item_of
 from kryonix_cache.reference_impl.errors import FormatError, KryonixError
 from kryonix_cache.reference_impl.tenant.families import ANSWERS
@@ -38,10 +38,6 @@ class Access:
     item: str
     at: datetime
     count: int = 1
-
-
-class BrokenLineError(ValueError):
-    """A line tells of no read; the message says why, and shows nothing of the line."""
 
 
 class _Place(NamedTuple):
@@ -95,7 +91,10 @@ class LineReader:
             if tenant not in {"", place.tenant}:
                 raise BrokenLineError("tenant and key name two tenants")
         elif module and endpoint:
-            place = _Place(tenant, ANSWERS, Answer(module, endpoint).item)
+            place = self._place_of_answer(tenant, module, endpoint)
+        elif family == ANSWERS and item:
+            # The module of an answer holds no dot, so the first one ends it.
+            place = self._place_of_answer(tenant, *item.partition(".")[::2])
         elif family and item:
             place = _Place(tenant, family, item)
         else:
@@ -113,6 +112,13 @@ class LineReader:
         rest = [text for name, text in parsed.parts.items() if name != TENANT]
         return _Place(parsed.tenant, parsed.family.name, ".".join(rest))
 
+    def _place_of_answer(self, tenant: str, module: str, endpoint: str) -> _Place:
+        try:
+            self._contract.key(ANSWERS, tenant=tenant, module=module, endpoint=endpoint)
+        except KryonixError:
+            raise BrokenLineError("no cached answer has such a tenant and such parts") from None
+        return _Place(tenant, ANSWERS, Answer(module, endpoint).item)
+
     def _check(self, place: _Place) -> None:
         if not self._contract.tenant.is_valid(place.tenant):
             raise BrokenLineError("the tenant id is not valid")
@@ -124,16 +130,6 @@ class LineReader:
             raise BrokenLineError("the family holds nothing that tenants read")
         if not self._counters.names(item_of(place.family, place.item)):
             raise BrokenLineError("the item has no name that can be counted")
-        if place.family == ANSWERS:
-            self._check_answer(place)
-
-    def _check_answer(self, place: _Place) -> None:
-        # The module of an answer holds no dot, so the first one ends it.
-        module, _, endpoint = place.item.partition(".")
-        try:
-            self._contract.key(ANSWERS, tenant=place.tenant, module=module, endpoint=endpoint)
-        except KryonixError:
-            raise BrokenLineError("no cached answer has such a module and endpoint") from None
 
 
 def _cells(line: bytes) -> list[str]:

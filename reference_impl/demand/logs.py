@@ -17,8 +17,8 @@ import zlib
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from kryonix_cache.reference_impl.demand.errors import DemandInvalidError
-from kryonix_cache.reference_impl.demand.lines import Access, BrokenLineError, reader_of
+from kryonix_cache.reference_impl.demand.errors import BrokenLineError, DemandInvalidError
+from kryonix_cache.reference_impl.demand.lines import Access, reader_of
 from kryonix_cache.reference_impl.optimiser.report import Problem
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class AccessLog:
                     self._note_broken(number, f"the line has over {_LONGEST_LINE} bytes")
                     continue
                 if number == 1:
-                    line = line.removeprefix(_BYTE_ORDER_MARK)  # noqa: PLW2901 (the same line)
+                    line = line.removeprefix(_BYTE_ORDER_MARK)
                 if line.strip():
                     yield number, line
         except (EOFError, OSError, zlib.error):

@@ -25,6 +25,7 @@ from weakref import WeakSet
 import redis
 
 from kryonix_cache.reference_impl.demand import items
+from kryonix_cache.reference_impl.demand.series import SECONDS_OF_HOUR
 from kryonix_cache.reference_impl.tenant import exchanges
 
 if TYPE_CHECKING:
@@ -33,13 +34,17 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.tenant.exchanges import Program
 
-_SAMPLES_PER_S = 500.0
+# An item that is one read in a hundred is known to two hundredths after an hour.
+_SAMPLES_PER_S = 100.0
 _SPARSEST = 1024
 _INTERVAL_S = 60.0
 _MOST_CELLS = 4096
 _LONGEST_BACK_OFF = 16
 # The server works off a transaction in one go: so many additions take it under a millisecond.
 _PORTION = 200
+
+_Cell: TypeAlias = "tuple[float, str, str, tuple[str, ...]]"
+"""Hour, tenant, family and the parts of a key."""
 
 _Counts: TypeAlias = "dict[bytes, dict[str, int]]"
 
@@ -105,7 +110,7 @@ class AccessRecorder:
         # Reentrant, because a destructor that reads the cache may run at any allocation.
         self._lock = RLock()
         self._chance = self._given_chance or random.Random()  # noqa: S311 (no secret)
-        self._cells: dict[tuple[int, str, str], int] = {}
+        self._cells: dict[_Cell, list[int]] = {}
         self._written = self._dropped = self._failures = self._draws = 0
         self._failures_in_a_row = 0
         self._last_error: str | None = None
@@ -114,26 +119,37 @@ class AccessRecorder:
         self._due_at = self._since + self._wait()
         self.is_due = False
 
-    def note(self, tenant: str, family: str, name: str) -> None:
-        """Take note that an item of a family was asked for, whether it was there or not."""
+    def note(self, tenant: str, family: str, *parts: str) -> None:
+        """Take note that an item of a family was asked for, whether it was there or not.
+
+        `parts` are those of its key, without the tenant.
+        """
         with self._lock:
             self._gap -= 1
             if self._gap > 0:
                 return
-            self._gap = self._next_gap()
+            one_in = self._one_in
+            self._gap = 1 if one_in == 1 else self._next_gap()
             self._draws += 1
             now = self._clock()
-            cell = (items.hour_at(now), tenant, items.item_of(family, name))
+            # Names are put together when they are written: most reads are of a known cell.
+            cell = (now // SECONDS_OF_HOUR, tenant, family, parts)
             count = self._cells.get(cell)
-            if count is None and len(self._cells) >= self._most_cells:
-                self._dropped += self._one_in
+            if count is None:
+                self._begin(cell)
             else:
-                self._cells[cell] = (count or 0) + self._one_in
+                count[0] += one_in
             # A clock that was set back would put the next writing off for ever.
-            in_time = self._since <= now < self._due_at
-            full = len(self._cells) >= self._most_cells
-            if not in_time or (full and not self._failures_in_a_row):
+            if not self._since <= now < self._due_at:
                 self.is_due = True
+
+    def _begin(self, cell: _Cell) -> None:
+        if len(self._cells) >= self._most_cells:
+            self._dropped += self._one_in
+        else:
+            self._cells[cell] = [self._one_in]
+        if len(self._cells) >= self._most_cells and not self._failures_in_a_row:
+            self.is_due = True
 
     def claim(self) -> bool:
         """Say whether it is the caller who writes now; nobody else is told so until it is due."""
@@ -206,9 +222,10 @@ class AccessRecorder:
             self._draws = 0
             self._since, self._due_at, self.is_due = now, now + self._wait(), False
         counts: _Counts = {}
-        for (hour, tenant, item), count in cells.items():
-            key = items.counter_key(self._contract, tenant, hour)
-            counts.setdefault(key, {})[items.counter_of(hour, item)] = count
+        for (hour, tenant, family, parts), (count,) in cells.items():
+            key = items.counter_key(self._contract, tenant, int(hour))
+            member = items.counter_of(int(hour), items.item_of(family, *parts))
+            counts.setdefault(key, {})[member] = count
         return counts
 
     def _adapt(self, seconds: float) -> None:

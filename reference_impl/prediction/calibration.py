@@ -38,8 +38,10 @@ class Trials:
         shape, length = (groups, BINS), groups * BINS
         return cls(
             np.bincount(place, minlength=length).reshape(shape).astype(np.float64),
-            np.bincount(place, weights=predicted, minlength=length).reshape(shape),
-            np.bincount(place, weights=true, minlength=length).reshape(shape),
+            np.bincount(place, weights=predicted, minlength=length)
+            .reshape(shape)
+            .astype(np.float64),
+            np.bincount(place, weights=true, minlength=length).reshape(shape).astype(np.float64),
         )
 
     def until(self, group: int) -> Trials:
@@ -69,14 +71,34 @@ class Calibration:
         measured = (trials.true + _PRIOR_TRIALS * stated) / weight
         return cls(stated, _rising(measured, weight))
 
+    @classmethod
+    def none(cls) -> Self:
+        """Return the calibration that leaves every probability as it was stated."""
+        ends = np.array([0.0, 1.0])
+        return cls(ends, ends)
+
     def apply(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what was measured where so much was stated."""
         result: NDArray[np.float64] = np.interp(probability, self.stated, self.measured)
         return result
 
+    def threshold(self, wanted: float) -> float:
+        """Return the stated probability from which on more than `wanted` was measured.
+
+        Above 1 where that never was.
+        """
+        if self.measured[-1] <= wanted:
+            return 2.0
+        if self.measured[0] > wanted:
+            return 0.0
+        # `interp` wants a rising sequence; of a flat step it takes the end.
+        return float(np.interp(wanted, self.measured, self.stated))
+
 
 def _rising(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the closest rising sequence, by pooling neighbours that fall."""
+    if (values[1:] >= values[:-1]).all():
+        return values
     pools: list[tuple[float, float, int]] = []
     for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
         pool = (value, weight, 1)

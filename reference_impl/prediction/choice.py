@@ -10,10 +10,10 @@ import numpy as np
 
 from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY, SECONDS_OF_HOUR
 from kryonix_cache.reference_impl.prediction.calibration import Calibration, Trials
-from kryonix_cache.reference_impl.prediction.predictors import PREDICTORS, WORDS
+from kryonix_cache.reference_impl.prediction.predictors import PREDICTORS, WORDS, Outlook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -30,8 +30,9 @@ _FEWEST_DAYS = 2
 LEAST_HOURS = _LEARNING_HOURS + _FEWEST_DAYS * HOURS_OF_DAY
 """With a shorter history nothing is predicted."""
 
-# Student's 95 % quantile, one-sided, by the number of days that are compared.
-_QUANTILES = {2: 6.31, 3: 2.92, 4: 2.35, 5: 2.13, 6: 2.02, 7: 1.94}
+# Student's 98 % quantile, one-sided, by the number of days that are compared. Not 95 %: the best of
+# six predictors would beat `none` by chance alone in one case of five.
+_QUANTILES = {2: 15.9, 3: 4.85, 4: 3.48, 5: 3.00, 6: 2.76, 7: 2.61}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +68,35 @@ class Choice:
     """
 
     model: str
-    calibration: Calibration | None
+    calibration: Calibration
     trials: Mapping[str, Trial] = field(default_factory=dict)
     improvement: float | None = None
     reason: str = ""
 
 
-def choose(history: History, *, lifetime_s: float, budget: int) -> Choice:
+def choose(
+    history: History,
+    *,
+    lifetime_s: float,
+    budget: int,
+    among: Collection[str] = tuple(PREDICTORS),
+) -> Choice:
     """Try every predictor on the last days, hour by hour, and return the best one.
 
     Each hour is predicted from the hours before it, with the calibration of the days before, the
-    same budget and the same rule. `none` wins unless another is better beyond noise.
+    same budget and the same rule. `none` wins unless another, of the names in `among`, is better
+    beyond noise.
     """
     if history.hours < LEAST_HOURS:
-        return Choice(NONE, None, reason=_too_little(history))
+        return Choice(NONE, Calibration.none(), reason=_too_little(history))
     if not history.items or budget < 1:
-        return Choice(NONE, None, reason=_nothing(history, budget))
+        return Choice(NONE, Calibration.none(), reason=_nothing(history, budget))
     stage = _Stage.of(history, lifetime_s, budget)
-    results = {name: stage.play(name) for name in PREDICTORS}
+    results = {name: stage.play(name) for name in among}
     trials = {name: trial for name, (trial, _) in results.items()}
     better = [name for name, trial in trials.items() if trial.least > 0]
     if not better:
-        return Choice(NONE, None, trials, 0.0, _none_wins(trials, stage.days))
+        return Choice(NONE, Calibration.none(), trials, 0.0, _none_wins(trials, stage.days))
     model = max(better, key=lambda name: trials[name].gain)
     saved, reads = trials[model].saved, stage.reads
     return Choice(
@@ -128,13 +136,15 @@ def within_budget(
 class _Stage:
     """The hours of a back-test, and what truly happened in them."""
 
-    history: History
+    outlook: Outlook
     lifetime_s: float
     budget: int
-    start: int
     days: int
     admitted: NDArray[np.bool_]
     asked: NDArray[np.float64]
+    happened: NDArray[np.float64]
+    """`asked` of what was admitted, flat; `day` are the days of that."""
+    day: NDArray[np.int64]
     reads: float
 
     @classmethod
@@ -142,31 +152,30 @@ class _Stage:
         days = min(_MOST_DAYS, (history.hours - _LEARNING_HOURS) // HOURS_OF_DAY)
         start = history.hours - days * HOURS_OF_DAY
         counts = history.counts[:, start:]
-        columns = np.arange(start, history.hours)
-        asked = 1.0 - (1.0 - _share_of_hour(lifetime_s)) ** counts
+        admitted = history.admitted_from[:, None] <= np.arange(start, history.hours)
+        asked = _asked(counts, _share_of_hour(lifetime_s))
+        day = np.broadcast_to(np.arange(counts.shape[1]) // HOURS_OF_DAY, counts.shape)
         return cls(
-            history,
+            Outlook(history, start, history.hours),
             lifetime_s,
             budget,
-            start,
             days,
-            history.admitted_from[:, None] <= columns[None, :],
-            np.where(counts > 0, asked, 0.0),
+            admitted,
+            asked,
+            asked[admitted],
+            day[admitted],
             float(history.volume[start:].sum()),
         )
 
     def play(self, name: str) -> tuple[Trial, Calibration]:
-        expected = PREDICTORS[name](self.history, self.start, self.history.hours)
+        expected = PREDICTORS[name](self.outlook)
         stated = probability(expected, self.lifetime_s)
-        known = self.admitted
-        day = np.broadcast_to(np.arange(stated.shape[1]) // HOURS_OF_DAY, stated.shape)
-        trials = Trials.count(stated[known], self.asked[known], day[known])
-        worth = np.empty(stated.shape)
-        for number in range(self.days):
-            span = slice(number * HOURS_OF_DAY, (number + 1) * HOURS_OF_DAY)
-            worth[:, span] = Calibration.fit(trials.until(number)).apply(stated[:, span])
-        chosen = within_budget(expected, known & (worth > PRICE), self.budget)
-        trial = self._judge(name, chosen)
+        trials = Trials.count(stated[self.admitted], self.happened, self.day)
+        worth = [
+            Calibration.fit(trials.until(number)).threshold(PRICE) for number in range(self.days)
+        ]
+        worthwhile = self.admitted & (stated > np.repeat(worth, HOURS_OF_DAY))
+        trial = self._judge(name, within_budget(expected, worthwhile, self.budget))
         return trial, Calibration.fit(trials.until(self.days))
 
     def _judge(self, name: str, chosen: NDArray[np.bool_]) -> Trial:
@@ -180,6 +189,13 @@ class _Stage:
         error = max(float(gains.std(ddof=1)) / np.sqrt(self.days), float(coin))
         least = float(gains.mean()) - _QUANTILES[self.days] * error
         return Trial(name, right, int(total), tuple(gains.tolist()), least)
+
+
+def _asked(counts: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Return the chance that one of the reads of an hour falls into its first `share`."""
+    if share == 1.0:
+        return (counts > 0).astype(np.float64)
+    return np.where(counts > 0, 1.0 - (1.0 - share) ** counts, 0.0)
 
 
 def _share_of_hour(lifetime_s: float) -> float:
@@ -201,12 +217,17 @@ def _nothing(history: History, budget: int) -> str:
 
 def _wins(model: str, trials: Mapping[str, Trial], days: int) -> str:
     trial = trials[model]
+    text = (
+        f"In the last {days} days {WORDS[model]} would have saved {trial.saved:.0f} misses, with "
+        f"{trial.wasted:.0f} of {trial.preloads} preloads for nothing"
+    )
     others = [other for other in trials.values() if other.model != model]
+    if not others:
+        return f"{text}."
     second = max(others, key=lambda other: other.gain)
     return (
-        f"In the last {days} days {WORDS[model]} would have saved {trial.saved:.0f} misses, with "
-        f"{trial.wasted:.0f} of {trial.preloads} preloads for nothing; next best was "
-        f"{WORDS[second.model]} with {second.saved:.0f} saved and {second.wasted:.0f} for nothing."
+        f"{text}; next best was {WORDS[second.model]} with {second.saved:.0f} saved and "
+        f"{second.wasted:.0f} for nothing."
     )
 
 

@@ -19,7 +19,12 @@ from kryonix_cache.reference_impl.prediction.choice import (
 )
 from kryonix_cache.reference_impl.prediction.history import look_back
 from kryonix_cache.reference_impl.prediction.model import Forecast, Predicted
-from kryonix_cache.reference_impl.prediction.predictors import PREDICTORS, WORDS, volumes
+from kryonix_cache.reference_impl.prediction.predictors import (
+    PREDICTORS,
+    WORDS,
+    Outlook,
+    volumes,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,10 +50,10 @@ def forecast(
     if choice is None:
         choice = choose(history, lifetime_s=lifetime_s, budget=budget)
     requests = _requests(history)
-    if choice.model == NONE or choice.calibration is None or not history.items or budget < 1:
+    if choice.model == NONE or not history.items or budget < 1:
         return Forecast(NONE, hour, (), requests, 0.0, choice.improvement, choice.reason)
     last = history.hours
-    expected = PREDICTORS[choice.model](history, last, last + 1)
+    expected = PREDICTORS[choice.model](Outlook(history, last, last + 1))
     chances = choice.calibration.apply(probability(expected, lifetime_s))
     known = (history.admitted_from <= last)[:, None]
     chosen = within_budget(expected, known & (chances > PRICE), budget)[:, 0]

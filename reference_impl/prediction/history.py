@@ -100,4 +100,5 @@ def _admitted_from(counts: NDArray[np.float64], hour: int) -> NDArray[np.int64]:
     day = (np.arange(hours) + hour - hours) // HOURS_OF_DAY
     first_day = day[seen.argmax(axis=1)]
     again = seen & (day[None, :] > first_day[:, None])
-    return np.where(again.any(axis=1), again.argmax(axis=1) + 1, hours + 1)
+    admitted: NDArray[np.int64] = np.where(again.any(axis=1), again.argmax(axis=1) + 1, hours + 1)
+    return admitted

@@ -7,7 +7,6 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from kryonix_cache.reference_impl.contract.model import Answer
 from kryonix_cache.reference_impl.tenant.area import Area, now
 from kryonix_cache.reference_impl.tenant.documents import decoded
 from kryonix_cache.reference_impl.tenant.exchanges import Call
@@ -88,7 +87,7 @@ class AnswersArea(Area):
 
     def _note(self, module: str, endpoint: str) -> None:
         if self.recorder is not None:
-            self.recorder.note(self.tenant, self.family.name, Answer(module, endpoint).item)
+            self.recorder.note(self.tenant, self.family.name, module, endpoint)
 
     def _text(self, module: str, data: object) -> bytes:
         answer = {"data": data, "tenant_id": self.tenant, "module": module, "cached_at": now()}

@@ -79,7 +79,7 @@ class TenantMachine(RuleBasedStateMachine):
         return self.runner.run(made) if way == "await" else made
 
     def drop_preloads(self, tenant: str, module: str, item: str) -> None:
-        """What was fetched ahead for an answer ends with a newer one, and with its deletion."""
+        """Forget what was fetched ahead: it ends with a newer answer, and with a deletion."""
         self.model[tenant]["warmed"].pop((module, item), None)
         self.model[tenant]["preloaded"].pop(f"{module}.{item}", None)
 
