@@ -36,7 +36,7 @@ _PASSES = 3
 _SPARE = 60
 _LIMIT_US = 10_000
 _TRIES = 4
-_FIELDS = 100_000
+_FIELDS = 200_000
 _BYTES = 24_000_000
 _USUAL_COUNT = 10
 _HOME, _MASTER = 15, b"enormous"
@@ -160,7 +160,7 @@ class Burden:
                 continue
             client = tenant.clients[family.databases[0]]
             _, key = tenant.place(family.name)
-            names = [f"enormous{number}" for number in range(_FIELDS // 2)]
+            names = [f"enormous{number}" for number in range(_FIELDS // 4)]
             if family.type == "zset":
                 client.zadd(key, dict.fromkeys(names, 1))
             elif family.type == "list":
