@@ -32,6 +32,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "seed": ("data", "Write the sample, or synthetic tenants."),
     "unseed": ("data", "Remove what seeding wrote."),
     "acl": ("acl", "Give each tenant a user of its own on the server, and prove that it holds."),
+    "optimise": ("optimise", "Analyse each tenant, and improve times to live within bounds."),
+    "evaluate": ("evaluate", "Measure what preloading saves, on replayed demand."),
     "contract": ("contract", "Check, show and document the contract; write a redis.conf."),
     "requirements": ("registry", "List, show and document the requirements."),
     "verify": ("records", "Check that a run record is whole and that its verdict follows."),
