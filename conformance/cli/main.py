@@ -10,6 +10,7 @@ error and the exit code of its class, never in a traceback.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -81,6 +82,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # Threads of numpy's algebra wait by spinning: on tables as small as a tenant's they cost ten
+    # times the processor time that they save. It is read when numpy is imported, which is later.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

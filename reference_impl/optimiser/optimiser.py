@@ -169,6 +169,7 @@ class _Run:
         self._clients = clients
         self._run, self._at, self._dry_run = run, at, dry_run
         self._beat = beat
+        self._loads = loader is not None
         self._progress = progress
         self._figures = FigureReader(clients, contract)
         self._records = Records(clients, contract)
@@ -228,11 +229,14 @@ class _Run:
                 self._contract, facts, figures, demand, self._forecast(demand)
             )
             problems += found
-            if self._dry_run or is_there(self._clients, facts):
+            present = self._dry_run or is_there(self._clients, facts)
+            if present:
                 changes, found = self._actions.act(facts, analysis)
                 problems += found
             if not self._dry_run:
-                problems += self._finish(facts, analysis, demand, changes)
+                # Only a loader takes so long that it is worth another look.
+                present = present and (not self._loads or is_there(self._clients, facts))
+                problems += self._finish(facts, analysis, demand, changes, present=present)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise OptimisationLostError(self._run, facts.tenant, str(error)) from error
         except _OF_ONE_TENANT as error:
@@ -255,10 +259,12 @@ class _Run:
         analysis: Analysis,
         demand: Demand,
         changes: Sequence[Change],
+        *,
+        present: bool,
     ) -> list[Problem]:
         """Write the records and fold the reads, unless the tenant was erased meanwhile."""
         tenant = facts.tenant
-        if is_there(self._clients, facts):
+        if present:
             outcome = Outcome(
                 tenant,
                 self._at,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 20
 MOST_MODULES = 256
-MOST_ANCHORS = 3
+MOST_ANCHORS = 2
 _SHORT_MS = 300_000
 _MEDIUM_MS = 1_800_000
 _MILLISECONDS = 1000
@@ -65,7 +65,7 @@ class Tally:
         self.keys += 1
         kept = self._lasting if lasting else self._anchors
         if len(kept) == MOST_ANCHORS:
-            # The first ones and the last one: whoever erases a tenant starts at one of the ends.
+            # The first one and the last one: whoever erases a tenant starts at one of the ends.
             kept.pop()
         kept.append((database, name))
 
