@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.evidence import answer_of
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 10.0
 _PATIENCE_MS = 60_000
-_DEAD_MS = 1_500
 _OTHER = '{"owner":"somebody-else","since":"2026-03-17T08:59:00+00:00"}'
 
 
@@ -69,9 +67,6 @@ class Rivals:
         self._tenant.metrics(cache_hit_rate="40")
         self._tenant.users(mobile=2, others=0)
         self._tenant.answer("crm", "list", ttl=900)
-        self._waiting = scene.tenant("waiting")
-        self._waiting.metrics(cache_hit_rate="40")
-        self._waiting.answer("crm", "list", ttl=900)
         family = scene.contract.family(LOCK)
         self._lock: Place = (family.databases[0], scene.contract.key(LOCK))
 
@@ -145,20 +140,20 @@ class Rivals:
             self._found(shown_place(*self._lock), "a lock after the last run", "none")
 
     def judge_lock_of_the_dead(self) -> None:
-        """Judge that the lock of a run that died keeps the next one waiting, and ends."""
+        """Judge that the lock of a run that died keeps others waiting until its time is up."""
         database, key = self._lock
-        since = datetime.now(UTC).isoformat()
-        text = f'{{"owner":"a-run-that-died","since":"{since}"}}'
-        self._scene.clients[database].set(key, text, px=_DEAD_MS)
+        client = self._scene.clients[database]
+        client.set(key, _OTHER, px=_PATIENCE_MS)
         done = answer_of("optimise", self._other().optimise, at=MOMENT)
-        left = self._scene.clients[database].pttl(key)
+        left = client.pttl(key)
         if not done.busy:
             wanted = "busy: it cannot know that the holder of the lock is dead"
             self._found("a run that meets a lock", "it worked", wanted)
-        elif not 0 < left <= _DEAD_MS:
-            wanted = "its time runs on"
-            self._found(shown_place(*self._lock), f"a lock for {left} ms more", wanted)
-        time.sleep(max(0, left) / 1000 + 0.01)
+        elif not 0 < left <= _PATIENCE_MS:
+            found, wanted = f"a lock for {left} ms more", "its time runs on"
+            self._found(f"{shown_place(*self._lock)} of a run that died", found, wanted)
+        client.pexpire(key, 1)
+        time.sleep(0.01)
         self._scene.evidence.saw("runs")
         self._scene.run(self._tenant)
 
