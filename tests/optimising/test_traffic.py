@@ -56,7 +56,9 @@ def test_calls_are_counted_by_name(pools: Pools) -> None:
 
 
 @pytest.mark.parametrize(("above_us", "seen"), [(0, True), (10_000_000, False)])
-def test_what_takes_longer_than_the_limit_is_named(pools: Pools, above_us: int, seen: bool) -> None:
+def test_what_takes_longer_than_the_limit_is_named(
+    pools: Pools, above_us: int, *, seen: bool
+) -> None:
     slow: list[tuple[str, int]] = []
     before = pools[0].config_get("slowlog*")
     with slow_commands(pools, above_us, slow):
