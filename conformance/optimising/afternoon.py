@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from kryonix_cache.conformance.datasets import names_by_database
 from kryonix_cache.conformance.judging.display import place as shown_place
 from kryonix_cache.conformance.optimising.families import SDK_CONFIG
 from kryonix_cache.conformance.optimising.looks import FOR_EVER, ROUNDING_MS, lengthened_ms
 from kryonix_cache.conformance.optimising.scene import MOMENT
+from kryonix_cache.conformance.optimising.server_time import pass_time
 
 if TYPE_CHECKING:
     from kryonix_cache.conformance.datasets import Place
@@ -64,7 +64,7 @@ class Afternoon:
             self._judge(before, self._scene.look())
             self._scene.evidence.saw("runs")
             interval = timedelta(seconds=self._scene.rule.interval_s)
-            pass_time(self._scene, interval)
+            pass_time(self._scene.clients, self._scene.contract, interval)
             self._at += interval
 
     def _write_first(self) -> None:
@@ -149,21 +149,3 @@ class Afternoon:
         since = (self._at - MOMENT).total_seconds() / 60
         where = f"{shown_place(*place)} after {since:.0f} minutes"
         self._scene.evidence.found(where, found=found, wanted=wanted, erratum="E14")
-
-
-def pass_time(scene: Scene, time: timedelta) -> None:
-    """Let time pass on the server: lower each time to live, and remove what is over."""
-    passed = int(time.total_seconds() * 1000)
-    for database, names in names_by_database(scene.clients, scene.contract).items():
-        client = scene.clients[database]
-        with client.pipeline(transaction=False) as pipeline:
-            for name in names:
-                pipeline.pttl(name)
-            lives = cast("list[int]", pipeline.execute())
-        with client.pipeline(transaction=False) as pipeline:
-            for name, left in zip(names, lives, strict=True):
-                if 0 <= left <= passed:
-                    pipeline.unlink(name)
-                elif left > passed:
-                    pipeline.pexpire(name, left - passed)
-            pipeline.execute()

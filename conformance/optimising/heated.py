@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.optimising.families import SDK_CONFIG
 from kryonix_cache.conformance.optimising.looks import judge_lifetime, judge_untouched
+from kryonix_cache.conformance.optimising.server_time import heat
 
 if TYPE_CHECKING:
     from kryonix_cache.conformance.datasets import Place
@@ -38,7 +39,7 @@ def judge_heat(scene: Scene, *, by_frequency: bool) -> None:
     with scene.policy(policy):
         before = scene.look()
         # The hottest of all are those that may not be extended.
-        scene.heat(others + order, by_frequency=by_frequency)
+        heat(scene.clients, others + order, by_frequency=by_frequency)
         scene.run(tenant)
         after = scene.look()
     chosen, left = order[: rule.hottest_keys], order[rule.hottest_keys :]

@@ -15,11 +15,11 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from kryonix_cache.conformance.optimising.afternoon import pass_time
 from kryonix_cache.conformance.optimising.families import PRELOADED
 from kryonix_cache.conformance.optimising.habits import DAYS, HOUR
 from kryonix_cache.conformance.optimising.loaders import TellingLoader
 from kryonix_cache.conformance.optimising.scene import MOMENT
+from kryonix_cache.conformance.optimising.server_time import pass_time
 from kryonix_cache.fixtures.capabilities import Read
 
 if TYPE_CHECKING:
@@ -124,19 +124,19 @@ class Reader:
         """Play an hour's requests with no preloading, with this one, and with foresight."""
         begin, tally = at_hour * 3600.0, self.tally
         tally.requests += sum(map(len, asked.values()))
-        tally.hits += _played(asked, begin, self.plain)
+        tally.hits += played(asked, begin, self.plain)
         for item, seconds in preloads.items():
             self.helped[item] = max(self.helped.get(item, 0.0), begin + seconds)
-        tally.preloaded_hits += _played(asked, begin, self.helped)
+        tally.preloaded_hits += played(asked, begin, self.helped)
         missed = sorted(
             asked, key=lambda item: -_misses(asked[item], begin, self.foreseeing.get(item, 0.0))
         )
         for item in missed[: self.most]:
             self.foreseeing[item] = begin + 3600
-        tally.foreseen_hits += _played(asked, begin, self.foreseeing)
+        tally.foreseen_hits += played(asked, begin, self.foreseeing)
 
 
-def _played(asked: dict[str, list[float]], begin: float, cache: dict[str, float]) -> int:
+def played(asked: dict[str, list[float]], begin: float, cache: dict[str, float]) -> int:
     """Return how many requests found their answer; those that were missed are cached."""
     hits = 0
     for item, seconds in asked.items():
@@ -149,7 +149,7 @@ def _played(asked: dict[str, list[float]], begin: float, cache: dict[str, float]
 
 
 def _misses(seconds: list[float], begin: float, until: float) -> int:
-    return len(seconds) - _played({"": seconds}, begin, {"": until})
+    return len(seconds) - played({"": seconds}, begin, {"": until})
 
 
 class Replay:
@@ -193,7 +193,7 @@ class Replay:
             reader.play(asked, hour, preloads)
             reads += reader.reads(asked, hour)
         self._scene.learn(reads)
-        pass_time(self._scene, HOUR)
+        pass_time(self._scene.clients, self._scene.contract, HOUR)
 
     def _preloads(self, tenant: MadeTenant) -> dict[str, float]:
         """Return the items that are preloaded, and how many seconds each still lives."""

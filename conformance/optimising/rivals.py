@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.evidence import answer_of
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 10.0
 _PATIENCE_MS = 60_000
-_DEAD_MS = 1_500
 _OTHER = '{"owner":"somebody-else","since":"2026-03-17T08:59:00+00:00"}'
 
 
@@ -65,38 +63,47 @@ class Rivals:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._tenant = scene.tenant("own")
-        self._tenant.metrics(cache_hit_rate="40")
-        self._tenant.users(mobile=2, others=0)
-        self._tenant.answer("crm", "list", ttl=900)
-        self._waiting = scene.tenant("waiting")
-        self._waiting.metrics(cache_hit_rate="40")
-        self._waiting.answer("crm", "list", ttl=900)
+        self._tenant, self._later = (scene.tenant(name) for name in ("own", "later"))
+        for tenant in (self._tenant, self._later):
+            tenant.metrics(cache_hit_rate="40")
+            tenant.users(mobile=2, others=0)
+            tenant.answer("crm", "list", ttl=900)
         family = scene.contract.family(LOCK)
         self._lock: Place = (family.databases[0], scene.contract.key(LOCK))
 
     def judge_two_at_once(self) -> None:
         """Judge the second run while the first one is at work, and a third one after it."""
-        first = _Held(self._scene.optimiser, self._tenant)
-        if not first.is_at_work():
-            wanted = "a question to the loader, which would hold it at work"
-            self._found("the first run", f"none; it ended with {first.error}", wanted)
+        first = self._held(self._tenant)
+        if first is None:
             return
         self._judge_lock()
         self._judge_second()
         first.let_go()
         if first.ended is None or first.ended.busy:
             self._found("the first run", f"it did not work: {first.error}", "its analyses")
-        self._judge_third()
+        database, key = self._lock
+        if self._scene.clients[database].exists(key):
+            self._found(shown_place(*self._lock), "a lock after the last run", "none")
+        self._scene.run(self._tenant, loader=TellingLoader())
+        self._scene.evidence.saw("runs")
+
+    def _held(self, tenant: MadeTenant) -> _Held | None:
+        """Return a run that is held at work; None, and a finding, where it asks no loader."""
+        held = _Held(self._scene.optimiser, tenant)
+        if held.is_at_work():
+            return held
+        wanted = "a question to the loader, which would hold it at work"
+        self._found(f"a run for {tenant.id}", f"none; it ended with {held.error}", wanted)
+        return None
 
     def judge_lock_of_another(self) -> None:
         """Judge that a run which lost its lock leaves it to the one who has it now.
 
         Whether it ends early then, and how, is its own affair.
         """
-        first = _Held(self._scene.optimiser, self._tenant)
-        database, key = self._lock
-        if not first.is_at_work():
+        # What was kept for the other tenant is there still, so that no loader is asked for it.
+        first, (database, key) = self._held(self._later), self._lock
+        if first is None:
             return
         self._scene.clients[database].set(key, _OTHER, px=_PATIENCE_MS)
         first.let_go()
@@ -136,29 +143,21 @@ class Rivals:
         for at in sorted(after.keys.keys() - before.keys.keys() - {self._lock}):
             self._found(shown_place(*at), "a new key", f"none: {why}")
 
-    def _judge_third(self) -> None:
-        done = self._scene.run(loader=TellingLoader())
-        self._scene.evidence.saw("runs")
-        self._scene.analysis(done, self._tenant)
-        database, key = self._lock
-        if self._scene.clients[database].exists(key):
-            self._found(shown_place(*self._lock), "a lock after the last run", "none")
-
     def judge_lock_of_the_dead(self) -> None:
-        """Judge that the lock of a run that died keeps the next one waiting, and ends."""
+        """Judge that the lock of a run that died keeps others waiting until its time is up."""
         database, key = self._lock
-        since = datetime.now(UTC).isoformat()
-        text = f'{{"owner":"a-run-that-died","since":"{since}"}}'
-        self._scene.clients[database].set(key, text, px=_DEAD_MS)
+        client = self._scene.clients[database]
+        client.set(key, _OTHER, px=_PATIENCE_MS)
         done = answer_of("optimise", self._other().optimise, at=MOMENT)
-        left = self._scene.clients[database].pttl(key)
+        left = client.pttl(key)
         if not done.busy:
             wanted = "busy: it cannot know that the holder of the lock is dead"
             self._found("a run that meets a lock", "it worked", wanted)
-        elif not 0 < left <= _DEAD_MS:
-            wanted = "its time runs on"
-            self._found(shown_place(*self._lock), f"a lock for {left} ms more", wanted)
-        time.sleep(max(0, left) / 1000 + 0.01)
+        elif not 0 < left <= _PATIENCE_MS:
+            found, wanted = f"a lock for {left} ms more", "its time runs on"
+            self._found(f"{shown_place(*self._lock)} of a run that died", found, wanted)
+        client.pexpire(key, 1)
+        time.sleep(0.01)
         self._scene.evidence.saw("runs")
         self._scene.run(self._tenant)
 

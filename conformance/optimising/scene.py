@@ -15,7 +15,7 @@ from kryonix_cache.conformance.outcomes import NotOffered
 from kryonix_cache.fixtures.capabilities import TenantAnalysis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from kryonix_cache.conformance.datasets import Place
     from kryonix_cache.conformance.evidence import Evidence
@@ -112,18 +112,6 @@ class Scene:
     def look(self) -> Look:
         """Read everything that lies on the server."""
         return look(self.clients, self.contract)
-
-    def heat(self, hottest_first: Sequence[Place], *, by_frequency: bool) -> None:
-        """Set the server's own access figures of keys, so that the first was asked for most.
-
-        RESTORE gives idleness or frequency to a key, so nobody has to wait for them.
-        """
-        step = 250 // max(len(hottest_first), 1) if by_frequency else 30
-        for rank, (database, key) in enumerate(hottest_first):
-            client = self.clients[database]
-            payload, ttl = cast("bytes", client.dump(key)), client.pttl(key)
-            figure = ("FREQ", 254 - rank * step) if by_frequency else ("IDLETIME", rank * step)
-            client.execute_command("RESTORE", key, max(ttl, 0), payload, "REPLACE", *figure)
 
     @contextmanager
     def policy(self, name: str) -> Iterator[None]:
