@@ -54,9 +54,9 @@ def test_broken_data_stops_nothing_but_itself(scene: Scene, evidence: Evidence) 
     for tenant, place in zip((first, last), healthy, strict=True):
         if scene.analysis(done, tenant).hit_rate_percent != 40:
             evidence.found(f"tenant {tenant.id}", found="no hit rate", wanted="its hit rate, 40")
-        wanted = 900 * scene.rule.ttl_factor
+        lives = 900 * scene.rule.ttl_factor
         judge_lifetime(
-            evidence, before, after, place, wanted_s=wanted, why="nothing of this tenant is broken"
+            evidence, before, after, place, wanted_s=lives, why="nothing of this tenant is broken"
         )
     evidence.settle()
 
