@@ -76,4 +76,5 @@ def test_a_run_for_one_tenant_touches_and_learns_of_no_other(
     scope = Scope(scene)
     scope.judge_run()
     scope.judge_learning()
+    scope.judge_nobody()
     evidence.settle()

@@ -35,13 +35,21 @@ def judge_heat(scene: Scene, *, by_frequency: bool) -> None:
     draw = Random(scene.session.plan.request.seed)  # noqa: S311 (it makes data, and no secret)
     draw.shuffle(order)
     tenant.session("ana", "desktop")
+    # Each tenant has its own hottest, however cold they are beside another's.
+    cold = scene.tenant("lfu-3" if by_frequency else "lru-3")
+    cold.metrics(cache_hit_rate="50")
+    colder = [cold.answer("crm", f"e{number}", ttl=1000) for number in range(3)]
     others = [*_others(tenant, rule.ttl_below_s), bystander.answer("crm", "e00", ttl=1000)]
     with scene.policy(policy):
         before = scene.look()
         # The hottest of all are those that may not be extended.
-        heat(scene.clients, others + order, by_frequency=by_frequency)
-        scene.run(tenant)
+        heat(scene.clients, others + order + colder, by_frequency=by_frequency)
+        scene.run(tenant, cold)
         after = scene.look()
+    for at in colder:
+        why = f"{rule.ttl_factor:g} times 1000 s, for its tenant has no hotter ones"
+        wanted = rule.ttl_factor * 1000
+        judge_lifetime(scene.evidence, before, after, at, wanted_s=wanted, why=why)
     chosen, left = order[: rule.hottest_keys], order[rule.hottest_keys :]
     scene.evidence.saw("answers", len(order))
     for rank, at in enumerate(chosen, 1):
@@ -54,7 +62,7 @@ def judge_heat(scene: Scene, *, by_frequency: bool) -> None:
     for rank, at in enumerate(left, rule.hottest_keys + 1):
         why = f"it is number {rank} by {figure}, and {rule.hottest_keys} are extended"
         judge_untouched(scene.evidence, before, after, [at], why)
-    rest = before.keys.keys() - short.keys()
+    rest = before.keys.keys() - short.keys() - set(colder)
     judge_untouched(scene.evidence, before, after, rest, "it is none of the tenant's short answers")
 
 

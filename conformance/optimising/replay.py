@@ -57,7 +57,7 @@ class Kind:
     probability: float
 
 
-KINDS = (Kind("steady", 40, 3, 0.97), Kind("loose", 40, 3, 0.65), Kind("noise", 200, 0, 0.0))
+KINDS = (Kind("steady", 40, 3, 0.97), Kind("loose", 40, 6, 0.65), Kind("noise", 200, 0, 0.0))
 _NOISE_READS = 10
 
 

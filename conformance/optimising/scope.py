@@ -102,6 +102,14 @@ class Scope:
             if "sales" in str(parts) or ".e" in str(parts):
                 self._learnt_of_another(other, shown_place(*at))
 
+    def judge_nobody(self) -> None:
+        """Judge that a run for a tenant without a key leaves it without one."""
+        nobody = self._scene.tenant("nobody")
+        self._scene.run(nobody, loader=TellingLoader())
+        for at in self._scene.keys_of(nobody):
+            wanted = "none: the tenant has no key that a run could be about"
+            self._scene.evidence.found(shown_place(*at), found="a key", wanted=wanted)
+
     def _learnt_of_another(self, tenant: MadeTenant, found: str) -> None:
         self._scene.evidence.found(
             f"tenant {tenant.id}, predicted",
