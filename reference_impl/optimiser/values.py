@@ -92,7 +92,9 @@ def read_value(raw: bytes, family: Family) -> CachedValue:
     written = envelope.get(_CACHED_AT)
     cached_at = _time(written, family)
     if cached_at is None:
-        fault = "it has no valid cached_at, so its age counts from its first sight"
+        # What says nothing of its age is no fault: first sights are there for that.
+        wrong = "its cached_at is no valid time, so its age counts from its first sight"
+        fault = None if written is None else wrong
         return CachedValue(digest, digest, None, envelope, fault)
     return CachedValue(digest, str(written), cached_at, envelope)
 
