@@ -87,8 +87,8 @@ def read_value(raw: bytes, family: Family) -> CachedValue:
     except (ValueError, RecursionError):
         envelope = None
     if not isinstance(envelope, dict):
-        fault = "it is no JSON object, so its age counts from its first sight"
-        return CachedValue(digest, digest, None, None, fault)
+        wrong = "it is no JSON object, so its age counts from its first sight"
+        return CachedValue(digest, digest, None, None, wrong)
     written = envelope.get(_CACHED_AT)
     cached_at = _time(written, family)
     if cached_at is None:

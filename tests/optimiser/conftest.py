@@ -13,13 +13,14 @@ from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.server import ServerProcess
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import default_contract
-from kryonix_cache.reference_impl.contract.model import TenantId
 from tests.seeding.servers import new_server
 from tests.versions.conftest import NAMED, PACKAGED, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from kryonix_cache.reference_impl.contract.model import TenantId
 
 # The package has an environment of its own; elsewhere each of its tests would be a skip.
 _PACKAGED = [PACKAGED] if find_spec(PACKAGED) else []

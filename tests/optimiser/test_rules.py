@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kryonix_cache.reference_impl.optimiser.report import Rule
 from kryonix_cache.reference_impl.optimiser.rules import (
     FOR_EVER,
     GONE,
@@ -23,6 +23,9 @@ from kryonix_cache.reference_impl.optimiser.rules import (
     opportunities,
 )
 from tests.optimiser.deeds import RULE, analysis
+
+if TYPE_CHECKING:
+    from kryonix_cache.reference_impl.optimiser.report import Rule
 
 OLDEST_MS = 7_200_000
 WEEK_OF_RUNS = 7 * 24 * 4
@@ -167,7 +170,7 @@ def test_what_is_unknown_makes_no_rule_fire() -> None:
 def test_each_rule_fires_beyond_its_threshold_only(
     figures: dict[str, object], fires: tuple[Rule, ...]
 ) -> None:
-    assert tuple(firing(RULE, analysis(**figures))) == fires  # type: ignore[arg-type] # a table of figures
+    assert tuple(firing(RULE, analysis(**figures))) == fires
 
 
 @given(st.integers(-2, 10_000_000).filter(lambda it: it != 0), st.integers(1, 10_000_000))

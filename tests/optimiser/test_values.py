@@ -62,7 +62,7 @@ def test_what_is_no_json_object_is_a_fault_and_is_known_by_its_bytes(raw: bytes)
     ("ahead_s", "is_fault"), [(1, False), (59, False), (61, True), (9e8, True)]
 )
 def test_a_cached_at_ahead_tells_no_age_and_is_a_fault_beyond_a_minute(
-    ahead_s: float, is_fault: bool
+    *, ahead_s: float, is_fault: bool
 ) -> None:
     written = (AT + timedelta(seconds=ahead_s)).isoformat()
     value = read_value(envelope(cached_at=written), FAMILY)
@@ -74,7 +74,7 @@ def test_a_cached_at_ahead_tells_no_age_and_is_a_fault_beyond_a_minute(
 @pytest.mark.parametrize(
     ("named", "foreign"), [("acme", False), ("acme2", True), (7, True), (None, False)]
 )
-def test_a_value_that_names_another_tenant_is_foreign(named: object, foreign: bool) -> None:
+def test_a_value_that_names_another_tenant_is_foreign(named: object, *, foreign: bool) -> None:
     assert read_value(envelope(tenant_id=named), FAMILY).is_foreign_to(ACME) == foreign
 
 
