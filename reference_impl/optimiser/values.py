@@ -87,14 +87,15 @@ def read_value(raw: bytes, family: Family) -> CachedValue:
     except (ValueError, RecursionError):
         envelope = None
     if not isinstance(envelope, dict):
-        fault = "it is no JSON object, so its age counts from its first sight"
-        return CachedValue(digest, digest, None, None, fault)
+        wrong = "it is no JSON object, so its age counts from its first sight"
+        return CachedValue(digest, digest, None, None, wrong)
     written = envelope.get(_CACHED_AT)
     cached_at = _time(written, family)
     if cached_at is None:
         # What says nothing of its age is no fault: first sights are there for that.
         wrong = "its cached_at is no valid time, so its age counts from its first sight"
-        return CachedValue(digest, digest, None, envelope, None if written is None else wrong)
+        fault = None if written is None else wrong
+        return CachedValue(digest, digest, None, envelope, fault)
     return CachedValue(digest, str(written), cached_at, envelope)
 
 

@@ -80,8 +80,9 @@ class Interference(CommandPolicy):
     """Calls somebody in, once, just before the first transaction is sent; counts round trips."""
 
     def __init__(self, deed: Callable[[], object] | None = None) -> None:
-        self._deed = deed
+        self.deed = deed
         self.always = False
+        self.came_in = 0
         self.batches: list[Sequence[Command]] = []
 
     def check(self, args: Command, database: int) -> None:
@@ -92,8 +93,9 @@ class Interference(CommandPolicy):
         """Note a pipeline, and let somebody come in between."""
         del database
         self.batches.append(commands)
-        if commands[0] == (b"MULTI",) and self._deed is not None:
-            deed = self._deed
+        if commands[0] == (b"MULTI",) and self.deed is not None:
+            deed = self.deed
+            self.came_in += 1
             if not self.always:
-                self._deed = None
+                self.deed = None
             deed()

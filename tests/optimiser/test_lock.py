@@ -1,144 +1,246 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run at a time, and nobody's lock is touched by somebody else (E20)."""
+"""The lock: one run at a time, taken over when its holder died, never touched by another."""
 
 from __future__ import annotations
 
 import json
-import threading
-import time
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.optimiser.errors import (
     LockLostError,
+    LockRefusedError,
     OptimiserBusyError,
     StrayLockError,
 )
 from kryonix_cache.reference_impl.optimiser.lock import OptimiserLock
+from tests.optimiser.deeds import Interference
 from tests.optimiser.keyspace import CONTRACT
 
 if TYPE_CHECKING:
-    from kryonix_cache.reference_impl.connection import Pools
+    from collections.abc import Iterator
 
-KEY = "ai:optimiser:lock"
-LIFETIME_MS = 900_000
+    from kryonix_cache.fixtures.targets.server import ServerProcess
+
+DATABASE = 4
+KEY = CONTRACT.key("optimiser-lock")
+
+HOLDER = """
+import sys
+from kryonix_cache.reference_impl.connection import Endpoint, Pools
+from kryonix_cache.reference_impl.contract import default_contract
+from kryonix_cache.reference_impl.optimiser.errors import OptimiserBusyError
+from kryonix_cache.reference_impl.optimiser.lock import OptimiserLock
+
+with Pools(Endpoint("redis", "127.0.0.1", int(sys.argv[1]))) as pools:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        with OptimiserLock(pools, default_contract(), sys.argv[2]):
+            print("held", flush=True)
+            sys.stdin.readline()
+    except OptimiserBusyError:
+        print("busy", flush=True)
+"""
 
 
-def lock(pools: Pools, owner: str) -> OptimiserLock:
+@pytest.fixture
+def free(standing: Pools) -> Iterator[Pools]:
+    """Return clients of a server on which nobody holds the lock, before and after."""
+    standing[DATABASE].unlink(KEY)
+    yield standing
+    standing[DATABASE].unlink(KEY)
+
+
+def lock(pools: Pools, owner: str = "run-1") -> OptimiserLock:
     return OptimiserLock(pools, CONTRACT, owner)
 
 
-def owner(pools: Pools) -> str | None:
-    raw = pools[4].get(KEY)
-    return None if raw is None else str(json.loads(raw)["owner"])
+@contextmanager
+def holder(server: ServerProcess, owner: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that takes the lock when it is told to, and leaves it when told again."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(server.port), owner],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert told(process) == "ready"
+            yield process
+        finally:
+            process.kill()
 
 
-def test_a_second_run_is_kept_out_and_told_who_is_at_work(pools: Pools) -> None:
-    with lock(pools, "first"):
-        with (
-            pytest.raises(OptimiserBusyError, match=r"first.*gone in (900|89\d) s") as caught,
-            lock(pools, "second"),
-        ):
-            pass
-        assert caught.value.owner == "first"
-        assert owner(pools) == "first"
+def go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
-def test_when_a_run_is_over_the_next_one_gets_in(pools: Pools) -> None:
-    with lock(pools, "first"):
+def told(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_the_lock_says_who_holds_it_and_ends_by_itself(free: Pools) -> None:
+    with lock(free):
+        held = json.loads(free[DATABASE].get(KEY) or b"")
+        left = free[DATABASE].ttl(KEY)
+
+    assert held["owner"] == "run-1"
+    fields = CONTRACT.family("optimiser-lock").all_fields
+    assert held.keys() == fields.keys()
+    for name, value in held.items():
+        fields[name].format.parse(value)
+    assert 890 < left <= 900
+    assert not free[DATABASE].exists(KEY)
+
+
+def test_a_second_run_is_told_who_is_at_work(free: Pools) -> None:
+    with (
+        lock(free),
+        pytest.raises(OptimiserBusyError, match=r"run-1, has worked since 20.*in 900 s"),
+    ):
+        lock(free, "run-2").__enter__()
+
+    with lock(free, "run-2"):
+        assert b"run-2" in (free[DATABASE].get(KEY) or b"")
+
+
+def test_of_two_processes_at_once_one_works_and_the_other_says_so(
+    standing_server: ServerProcess, free: Pools
+) -> None:
+    with holder(standing_server, "run-1") as one, holder(standing_server, "run-2") as other:
+        processes = (one, other)
+        for process in processes:
+            go(process)
+        words = sorted(told(process) for process in processes)
+        for process in processes:
+            process.communicate("\n")
+
+    assert words == ["busy", "held"]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert not free[DATABASE].exists(KEY)
+
+
+def test_the_lock_of_a_killed_holder_is_taken_over_when_its_time_is_over(
+    standing_server: ServerProcess, free: Pools
+) -> None:
+    with holder(standing_server, "run-1") as process:
+        go(process)
+        assert told(process) == "held"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    with pytest.raises(OptimiserBusyError):
+        lock(free, "run-2").__enter__()
+    # Nine hundred seconds later.
+    free[DATABASE].pexpire(KEY, 1)
+    while free[DATABASE].exists(KEY):
         pass
-    assert owner(pools) is None
-    with lock(pools, "second"):
-        assert owner(pools) == "second"
+    with lock(free, "run-2"):
+        assert b"run-2" in (free[DATABASE].get(KEY) or b"")
 
 
-def test_a_run_that_fails_releases_its_lock_and_its_error_is_what_is_seen(
-    redis_pools: Pools,
-) -> None:
-    with pytest.raises(ZeroDivisionError), lock(redis_pools, "first"):
-        raise ZeroDivisionError
-    assert owner(redis_pools) is None
+def test_a_slow_holder_stops_and_leaves_the_next_ones_lock_alone(free: Pools) -> None:
+    slow, next_ = lock(free, "slow"), lock(free, "next")
+    with pytest.raises(LockLostError, match="slow lost its lock"), slow:  # noqa: PT012 (the whole story)
+        free[DATABASE].unlink(KEY)
+        next_.__enter__()
+        free[DATABASE].expire(KEY, 100)
+        slow.renew()
+
+    assert b"next" in (free[DATABASE].get(KEY) or b"")
+    assert free[DATABASE].ttl(KEY) <= 100
+    next_.renew()
+    assert free[DATABASE].ttl(KEY) > 890
+    next_.__exit__(None, None, None)
+    assert not free[DATABASE].exists(KEY)
 
 
-def test_a_lock_ends_by_itself_and_lives_anew_when_it_is_renewed(pools: Pools) -> None:
-    with lock(pools, "first") as held:
-        assert LIFETIME_MS - 10_000 < pools[4].pttl(KEY) <= LIFETIME_MS
-        pools[4].pexpire(KEY, 5000)
-        held.renew()
-        assert LIFETIME_MS - 10_000 < pools[4].pttl(KEY) <= LIFETIME_MS
-
-
-def test_a_lock_that_is_gone_cannot_be_renewed(pools: Pools) -> None:
-    with lock(pools, "first") as held:
-        pools[4].delete(KEY)
-        with pytest.raises(LockLostError, match="first lost its lock"):
-            held.renew()
-        assert owner(pools) is None
-
-
-def test_a_run_that_outlived_its_lock_notices_the_next_one_and_leaves_its_lock(
-    pools: Pools,
-) -> None:
-    late, next_one = lock(pools, "late"), lock(pools, "next")
-    late.__enter__()
-    pools[4].pexpire(KEY, 1)
-    time.sleep(0.05)
-    with next_one:
-        pools[4].pexpire(KEY, 5000)
+def test_a_holder_whose_lock_ended_stops_even_if_nobody_took_it(free: Pools) -> None:
+    with lock(free) as held:
+        free[DATABASE].unlink(KEY)
         with pytest.raises(LockLostError):
-            late.renew()
-        assert pools[4].pttl(KEY) <= 5000
-        late.__exit__(None, None, None)
-        assert owner(pools) == "next"
-    assert owner(pools) is None
+            held.renew()
+    assert not free[DATABASE].exists(KEY)
 
 
-def test_a_lock_of_an_owner_of_the_same_name_is_another_lock(redis_pools: Pools) -> None:
-    first, second = lock(redis_pools, "same"), lock(redis_pools, "same")
-    first.__enter__()
-    redis_pools[4].delete(KEY)
-    with second:
+def test_two_locks_of_one_owner_are_two(free: Pools) -> None:
+    """A run's name is no secret, and a process may be started twice with it."""
+    first = lock(free).__enter__()
+    free[DATABASE].unlink(KEY)
+    with lock(free):
         with pytest.raises(LockLostError):
             first.renew()
         first.__exit__(None, None, None)
-        assert owner(redis_pools) == "same"
+        assert free[DATABASE].exists(KEY)
 
 
-def test_of_runs_that_begin_at_once_one_gets_in(redis_pools: Pools) -> None:
-    runs = 8
-    begin, end = threading.Barrier(runs), threading.Barrier(runs)
-    inside, outside = list[str](), list[str]()
+@pytest.mark.parametrize("what", ["renew", "release"])
+def test_a_lock_that_changes_hands_in_between_is_not_touched(
+    standing_server: ServerProcess, free: Pools, what: str
+) -> None:
+    """Between looking whose the lock is and changing it, it ended and was taken."""
+    policy = Interference()
+    with Pools(standing_server.endpoint, policy=policy) as pools:
+        held = lock(pools, "slow").__enter__()
 
-    def run(name: str) -> None:
-        begin.wait(10)
-        try:
-            with lock(redis_pools, name):
-                inside.append(name)
-                end.wait(10)
-        except OptimiserBusyError:
-            outside.append(name)
-            end.wait(10)
+        def take() -> None:
+            free[DATABASE].unlink(KEY)
+            lock(free, "next").__enter__()
+            free[DATABASE].expire(KEY, 100)
 
-    threads = [threading.Thread(target=run, args=(f"run-{each}",)) for each in range(runs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+        policy.deed = take
+        if what == "renew":
+            with pytest.raises(LockLostError):
+                held.renew()
+        else:
+            held.__exit__(None, None, None)
 
-    assert len(inside) == 1
-    assert len(outside) == runs - 1
-    assert owner(redis_pools) is None
+    assert policy.came_in == 1
+    assert b"next" in (free[DATABASE].get(KEY) or b"")
+    assert free[DATABASE].ttl(KEY) <= 100
 
 
-def test_what_stands_there_and_is_no_lock_is_named_and_left_alone(redis_pools: Pools) -> None:
-    redis_pools[4].set(KEY, "{}")
-    with pytest.raises(StrayLockError, match="never expires"), lock(redis_pools, "first"):
+def test_what_is_no_lock_is_named_and_left_alone(free: Pools) -> None:
+    free[DATABASE].hset(KEY, "a", "b")
+    with pytest.raises(StrayLockError, match="holds no lock, so no run can lock it"):
+        lock(free).__enter__()
+    free[DATABASE].unlink(KEY)
+    free[DATABASE].set(KEY, "mine")
+    with pytest.raises(StrayLockError, match="never expires"):
+        lock(free).__enter__()
+    free[DATABASE].set(KEY, "{" + "x" * 5000, ex=50)
+    with pytest.raises(OptimiserBusyError, match="unknown, has worked since an unknown time"):
+        lock(free).__enter__()
+
+    assert free[DATABASE].strlen(KEY) == 5001
+
+
+def test_what_ended_the_run_is_not_hidden_by_its_lock(
+    redis_server: ServerProcess, redis_pools: Pools
+) -> None:
+    class EndedError(Exception):
         pass
-    assert redis_pools[4].get(KEY) == b"{}"
 
-    redis_pools[4].delete(KEY)
-    redis_pools[4].rpush(KEY, "x")
-    with pytest.raises(StrayLockError, match="holds no lock"), lock(redis_pools, "first"):
-        pass
-    assert redis_pools[4].lrange(KEY, 0, -1) == [b"x"]
+    with pytest.raises(EndedError), lock(redis_pools):  # noqa: PT012 (the whole story)
+        redis_server.stop()
+        raise EndedError
+
+
+def test_a_server_that_takes_no_writes_refuses_the_lock_in_one_sentence(
+    redis_pools: Pools,
+) -> None:
+    redis_pools[0].config_set("min-replicas-to-write", 1)
+    with pytest.raises(
+        LockRefusedError, match=r"refuses the lock 'ai:optimiser:lock' \(NOREPLICAS"
+    ):
+        lock(redis_pools).__enter__()
