@@ -42,6 +42,8 @@ def unmet_condition(requirement: Requirement, contract: Contract) -> str | None:
     """Return why `requirement` does not apply to `contract`, or None if it does."""
     if requirement.id == "config.encodings-effective":
         return None if _has_every_limit(contract) else "the contract lacks a limit, or its family"
+    if requirement.id in _OF_TENANT_USERS:
+        return None if contract.access else "the contract knows no access of a tenant's own user"
     if requirement.area == "optimiser":
         return optimising.unmet(contract)
     if requirement.id == "config.client-user-timeout" or (
@@ -51,15 +53,8 @@ def unmet_condition(requirement: Requirement, contract: Contract) -> str | None:
         return None if serves(contract, *wanted) else f"the contract has no {' and '.join(wanted)}"
     if requirement.area == "config" and requirement.id not in server_judges(contract):
         return "the contract names no directive for it"
-    return _missing_by_id(requirement, contract)
-
-
-def _missing_by_id(requirement: Requirement, contract: Contract) -> str | None:
-    if requirement.id in _OF_TENANT_USERS and not contract.access:
-        return "the contract knows no access of a tenant's own user"
-    if requirement.id in _OF_THE_SAMPLE and contract.name != default_contract().name:
-        return f"the sample is that of the contract {default_contract().name!r}"
-    return None
+    of_another = requirement.id in _OF_THE_SAMPLE and contract.name != default_contract().name
+    return f"the sample is that of the contract {default_contract().name!r}" if of_another else None
 
 
 def _has_every_limit(contract: Contract) -> bool:
