@@ -8,12 +8,14 @@ turn into a command. Only the commands below fit into a template.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import redis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+T = TypeVar("T")
 
 Reply: TypeAlias = bytes | int | redis.ResponseError | list["Reply"] | None
 """A RESP2 reply as it is on the wire."""
@@ -70,3 +72,22 @@ def _format(command: Sequence[bytes | None]) -> bytes:
         else:
             pieces.append((b"$%d\r\n%b\r\n" % (len(argument), argument)).replace(b"%", b"%%"))
     return b"".join(pieces)
+
+
+def portions(
+    sized: Iterable[tuple[T, int]], *, most_bytes: int, most: int | None = None
+) -> Iterator[list[T]]:
+    """Group things, given with their bytes, into portions bounded by bytes and by `most` things.
+
+    What is larger than `most_bytes` is a portion of its own.
+    """
+    portion: list[T] = []
+    total = 0
+    for thing, size in sized:
+        if portion and (total + size > most_bytes or len(portion) == most):
+            yield portion
+            portion, total = [], 0
+        portion.append(thing)
+        total += size
+    if portion:
+        yield portion

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
+from kryonix_cache.reference_impl.bulk import portions
 from kryonix_cache.reference_impl.demand import items
 from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY
 from kryonix_cache.reference_impl.optimiser.report import Problem
@@ -91,7 +92,7 @@ class Shelf:
         sources = [source for stored in found for source in self._sources(stored, counters)]
         sized = yield from self._sizes(sources)
         weighed = yield from self._weights(sized)
-        for portion in _portions(weighed):
+        for portion in portions(weighed, most_bytes=_BATCH_BYTES):
             replies = yield Batch(self.database, [self._value(source) for source in portion])
             for source, reply in zip(portion, replies, strict=True):
                 _keep(source, accepted(reply))
@@ -145,19 +146,6 @@ class Shelf:
             return (b"GET", source.key)
         last = b"%d" % (self._most_members - 1)
         return (b"ZRANGE", source.key, b"0", last, b"WITHSCORES")
-
-
-def _portions(weighed: Sequence[tuple[_Source, int]]) -> Iterator[list[_Source]]:
-    portion: list[_Source] = []
-    taken = 0
-    for source, size in weighed:
-        if portion and taken + size > _BATCH_BYTES:
-            yield portion
-            portion, taken = [], 0
-        portion.append(source)
-        taken += size
-    if portion:
-        yield portion
 
 
 def _keep(source: _Source, reply: Reply) -> None:

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-import redis
-
 from kryonix_cache.reference_impl.bulk import KeyTemplate
 from kryonix_cache.reference_impl.contract.model import SEPARATOR
 from kryonix_cache.reference_impl.optimiser.errors import NoOptimiserRulesError
-from kryonix_cache.reference_impl.optimiser.fields import HashFields, place_of
+from kryonix_cache.reference_impl.optimiser.fields import HashFields, place_of, refusal
 from kryonix_cache.reference_impl.optimiser.report import Problem
 from kryonix_cache.reference_impl.optimiser.tally import Tally
 from kryonix_cache.reference_impl.scan import PIPELINE_KEYS, answered, pages, reader, told
@@ -219,13 +217,12 @@ class _Pass:
         if kind == b"none" or lifetime == _GONE:
             return
         if kind != self._answer_type:
-            what = f"it is a {cast('bytes', kind).decode()} and no cached answer"
-            tally.problem(Problem(place_of(database, name), what))
+            other = f"it is a {cast('bytes', kind).decode()} and no cached answer"
+            tally.problem(Problem(place_of(database, name), other))
             return
-        if isinstance(heat, redis.ResponseError):
-            if str(heat).startswith("NOPERM"):
-                answered([heat], ("OBJECT",))
-            tally.problem(Problem(place_of(database, name), str(heat)))
+        what = refusal((heat,), "OBJECT")
+        if what is not None:
+            tally.problem(Problem(place_of(database, name), what))
             heat = None
         module = name.split(SEPARATOR.encode())[self._module_at].decode()
         warmth = None if heat is None else self._sign * cast("int", heat)

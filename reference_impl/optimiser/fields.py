@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
-from kryonix_cache.reference_impl.bulk import KeyTemplate
+from kryonix_cache.reference_impl.bulk import KeyTemplate, portions
 from kryonix_cache.reference_impl.errors import FormatError, ReadDeniedError
 from kryonix_cache.reference_impl.optimiser.report import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from kryonix_cache.reference_impl.bulk import Reply
     from kryonix_cache.reference_impl.connection import GuardedConnection
@@ -71,14 +71,14 @@ class HashFields:
         small = []
         for index, reading in enumerate(readings):
             lengths = sizes[index * width : (index + 1) * width]
-            what = _refusal(lengths, "HSTRLEN")
+            what = refusal(lengths, "HSTRLEN")
             if what is not None:
                 reading.problems.append(Problem(place_of(database, reading.key), what))
             elif max(cast("Sequence[int]", lengths)) > LONGEST_BYTES:
                 self._fill_around(connection, database, reading, cast("Sequence[int]", lengths))
             else:
                 small.append((reading, sum(cast("Sequence[int]", lengths))))
-        for some in _bounded(small):
+        for some in portions(small, most_bytes=PIPELINE_BYTES):
             replies = connection.exchange_keys(self._values, [reading.key for reading in some])
             for reading, reply in zip(some, replies, strict=True):
                 _fill(reading, database, self._fields, reply)
@@ -107,7 +107,7 @@ class HashFields:
 
 
 def _fill(reading: Reading, database: int, fields: Sequence[Field], reply: Reply) -> None:
-    what = _refusal((reply,), "HMGET")
+    what = refusal((reply,), "HMGET")
     if what is not None:
         reading.problems.append(Problem(place_of(database, reading.key), what))
         return
@@ -121,26 +121,14 @@ def _fill(reading: Reading, database: int, fields: Sequence[Field], reply: Reply
             reading.problems.append(Problem(where, str(error)))
 
 
-def _refusal(replies: Sequence[Reply], command: str) -> str | None:
+def refusal(replies: Sequence[Reply], command: str) -> str | None:
+    """Return what the server says against a key; raise ReadDeniedError if it is the account."""
     for reply in replies:
         if isinstance(reply, redis.ResponseError):
             if str(reply).startswith("NOPERM"):
                 raise ReadDeniedError(command, str(reply))
             return str(reply)
     return None
-
-
-def _bounded(sized: Sequence[tuple[Reading, int]]) -> Iterator[list[Reading]]:
-    some: list[Reading] = []
-    total = 0
-    for reading, size in sized:
-        if some and total + size > PIPELINE_BYTES:
-            yield some
-            some, total = [], 0
-        some.append(reading)
-        total += size
-    if some:
-        yield some
 
 
 def _parsed(each: Field, raw: bytes) -> object:

@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from kryonix_cache.reference_impl.bulk import portions
 from kryonix_cache.reference_impl.optimiser.errors import BookkeepingUnusableError
 from kryonix_cache.reference_impl.optimiser.rules import FOR_EVER, GONE
-from kryonix_cache.reference_impl.optimiser.sights import check_type, milliseconds, portions
+from kryonix_cache.reference_impl.optimiser.sights import READ_AT_ONCE, check_type, milliseconds
 from kryonix_cache.reference_impl.optimiser.trail import LONGEST, Trail
 from kryonix_cache.reference_impl.optimiser.turn import Done
 from kryonix_cache.reference_impl.optimiser.values import MILLISECOND, digest_of
@@ -160,7 +161,7 @@ class Restoring:
         known = zip(keys, sizes, strict=True)
         small = [(key, it) for key, it in known if isinstance(it, int) and 0 < it <= largest]
         digests = {}
-        for portion in portions(small):
+        for portion in portions(small, most_bytes=READ_AT_ONCE):
             ask = [(b"GETRANGE", key, b"0", b"%d" % largest) for key in portion]
             for key, raw in zip(portion, connection.exchange(ask), strict=True):
                 if isinstance(raw, bytes):

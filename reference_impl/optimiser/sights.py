@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
+from kryonix_cache.reference_impl.bulk import portions
 from kryonix_cache.reference_impl.optimiser import sightings
 from kryonix_cache.reference_impl.optimiser.errors import BookkeepingUnusableError
 from kryonix_cache.reference_impl.optimiser.rules import GONE, Standing
@@ -137,26 +138,12 @@ def _values(
     family = turn.contract.family(ANSWERS)
     end = b"%d" % turn.contract.big_key_bytes
     there = [(s.key, size) for s, size in found if s.fault is None and s.ttl_ms != GONE]
-    for portion in portions(there):
+    for portion in portions(there, most_bytes=READ_AT_ONCE):
         replies = connection.exchange([(b"GETRANGE", key, b"0", end) for key in portion])
         for key, reply in zip(portion, replies, strict=True):
             # No text: it is gone. An error: it has become something else. Neither has a value.
             if isinstance(reply, bytes) and reply:
                 yield key, read_value(reply, family)
-
-
-def portions(sizes: Iterable[tuple[bytes, int]]) -> Iterator[list[bytes]]:
-    """Yield the keys of values in portions of at most `READ_AT_ONCE` bytes, or of one value."""
-    portion: list[bytes] = []
-    total = 0
-    for key, size in sizes:
-        if portion and total + size > READ_AT_ONCE:
-            yield portion
-            portion, total = [], 0
-        portion.append(key)
-        total += size
-    if portion:
-        yield portion
 
 
 def _marked(

@@ -14,6 +14,7 @@ from kryonix_cache.reference_impl.optimiser.errors import (
     BookkeepingUnusableError,
     WritesRefusedError,
 )
+from kryonix_cache.reference_impl.optimiser.fields import place_of
 from kryonix_cache.reference_impl.optimiser.report import Problem
 
 if TYPE_CHECKING:
@@ -146,4 +147,4 @@ def settle(
 
 def problem_of(database: int, key: bytes, what: str) -> Problem:
     """Return a problem of one key."""
-    return Problem(f"db {database} {key.decode(errors='backslashreplace')}", what)
+    return Problem(place_of(database, key), what)

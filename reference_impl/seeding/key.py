@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from kryonix_cache.reference_impl.bulk import portions
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -122,14 +124,5 @@ class SeedPlan(Protocol):
 
 def in_batches(keys: Iterator[SeedKey]) -> Iterator[list[SeedKey]]:
     """Group keys into batches bounded by count and by bytes; a larger key is a batch of its own."""
-    batch: list[SeedKey] = []
-    size = 0
-    for key in keys:
-        length = sum(map(len, key.write))
-        if batch and (len(batch) >= BATCH_KEYS or size + length > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(key)
-        size += length
-    if batch:
-        yield batch
+    sized = ((key, sum(map(len, key.write))) for key in keys)
+    return portions(sized, most_bytes=BATCH_BYTES, most=BATCH_KEYS)

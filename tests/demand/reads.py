@@ -6,8 +6,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import redis
-
 from kryonix_cache.reference_impl.connection import lease
 from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.demand import items
@@ -83,12 +81,3 @@ def batches_of(program: Program[T], pools: Pools, steps: int | None = None) -> l
         finally:
             connection.drop()
     return sent
-
-
-def error_of(pools: Pools, *command: str | bytes) -> str:
-    """Return what the server says against a command."""
-    try:
-        pools[DATABASE].execute_command(*command)
-    except redis.ResponseError as error:
-        return str(error)
-    return ""
