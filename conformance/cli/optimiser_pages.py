@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.optimiser.analysis import Analysis
     from kryonix_cache.reference_impl.optimiser.report import (
         Change,
-        Problem,
         Report,
         TenantReport,
     )
     from kryonix_cache.reference_impl.optimiser.undo import UndoReport
+    from kryonix_cache.reference_impl.problems import Problem
 
 MOST_TENANTS = 20
 MOST_LINES = 20

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kryonix_cache.reference_impl.demand.items import LARGEST_COUNT, hour_of, item_of
 from kryonix_cache.reference_impl.demand.keeper import Keeper
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem
 from kryonix_cache.reference_impl.scan import told
 from kryonix_cache.reference_impl.tenant.runners import Runner
 

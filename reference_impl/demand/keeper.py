@@ -13,7 +13,7 @@ from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY
 from kryonix_cache.reference_impl.demand.stored import Shelf
 from kryonix_cache.reference_impl.demand.table import Table
 from kryonix_cache.reference_impl.errors import ContentionError
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem
 from kryonix_cache.reference_impl.tenant import exchanges
 from kryonix_cache.reference_impl.tenant.exchanges import Batch
 

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from kryonix_cache.reference_impl.demand.errors import BrokenLineError, DemandInvalidError
 from kryonix_cache.reference_impl.demand.lines import Access, reader_of
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

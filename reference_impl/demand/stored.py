@@ -11,7 +11,7 @@ import redis
 from kryonix_cache.reference_impl.bulk import portions
 from kryonix_cache.reference_impl.demand import items
 from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem
 from kryonix_cache.reference_impl.tenant.exchanges import Batch, accepted
 
 if TYPE_CHECKING:

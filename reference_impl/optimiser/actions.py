@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.optimiser.analysis import Analysis
     from kryonix_cache.reference_impl.optimiser.facts import TenantFacts
     from kryonix_cache.reference_impl.optimiser.loading import Loader
-    from kryonix_cache.reference_impl.optimiser.report import Change, Problem
+    from kryonix_cache.reference_impl.optimiser.report import Change
+    from kryonix_cache.reference_impl.problems import Problem
 
 
 class Actions:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, cast
 from kryonix_cache.reference_impl.bulk import KeyTemplate
 from kryonix_cache.reference_impl.contract.model import SEPARATOR
 from kryonix_cache.reference_impl.optimiser.errors import NoOptimiserRulesError
-from kryonix_cache.reference_impl.optimiser.fields import HashFields, place_of, refusal
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.optimiser.fields import HashFields, refusal
 from kryonix_cache.reference_impl.optimiser.tally import Tally
+from kryonix_cache.reference_impl.problems import Problem, place_of
 from kryonix_cache.reference_impl.scan import PIPELINE_KEYS, answered, pages, reader, told
 from kryonix_cache.reference_impl.tenant.families import ANSWERS, CONNECTIONS, SESSIONS
 

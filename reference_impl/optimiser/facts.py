@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.reference_impl.contract.model import TenantId
     from kryonix_cache.reference_impl.optimiser.analysis import Lifetime
-    from kryonix_cache.reference_impl.optimiser.report import Problem
+    from kryonix_cache.reference_impl.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import redis
 
 from kryonix_cache.reference_impl.bulk import KeyTemplate, portions
 from kryonix_cache.reference_impl.errors import FormatError, ReadDeniedError
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +38,6 @@ class Reading:
     key: bytes
     values: dict[str, object] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-
-
-def place_of(database: int, key: bytes, field_name: str | None = None) -> str:
-    """Return where a key lies, and its field if one is meant, as a problem names it."""
-    place = f"db {database} {key.decode(errors='backslashreplace')}"
-    return place if field_name is None else f"{place} {field_name}"
 
 
 class HashFields:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kryonix_cache.reference_impl.optimiser.fields import HashFields, Reading, place_of
+from kryonix_cache.reference_impl.optimiser.fields import HashFields, Reading
+from kryonix_cache.reference_impl.problems import place_of
 from kryonix_cache.reference_impl.scan import reader, told
 from kryonix_cache.reference_impl.tenant.families import (
     CONFIGURATION,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.contract.model import TenantId
-    from kryonix_cache.reference_impl.optimiser.report import Problem
+    from kryonix_cache.reference_impl.problems import Problem
 
 _ASKED = {
     METRICS: ("cache_hit_rate", "avg_response_time", "api_calls_today"),

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kryonix_cache.reference_impl.optimiser.analysis import Analysis
-    from kryonix_cache.reference_impl.optimiser.report import Problem, Rule
+    from kryonix_cache.reference_impl.optimiser.report import Rule
     from kryonix_cache.reference_impl.optimiser.turn import Turn
+    from kryonix_cache.reference_impl.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)

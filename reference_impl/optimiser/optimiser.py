@@ -40,9 +40,10 @@ from kryonix_cache.reference_impl.optimiser.figures import FigureReader
 from kryonix_cache.reference_impl.optimiser.lock import OptimiserLock
 from kryonix_cache.reference_impl.optimiser.presence import is_there
 from kryonix_cache.reference_impl.optimiser.records import Outcome, Records
-from kryonix_cache.reference_impl.optimiser.report import Problem, Report, TenantReport
+from kryonix_cache.reference_impl.optimiser.report import Report, TenantReport
 from kryonix_cache.reference_impl.optimiser.sections import analyse
 from kryonix_cache.reference_impl.prediction.forecast import forecast
+from kryonix_cache.reference_impl.problems import Problem
 from kryonix_cache.reference_impl.tenant.families import PRELOADED
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.optimiser.collection import Collected
     from kryonix_cache.reference_impl.optimiser.facts import TenantFacts
     from kryonix_cache.reference_impl.optimiser.figures import Figures
+    from kryonix_cache.reference_impl.optimiser.loading import Loader
     from kryonix_cache.reference_impl.optimiser.report import Change
     from kryonix_cache.reference_impl.prediction.model import Forecast
 
-    Loader = Callable[[str, str], object | None]
     Progress = Callable[[str, int, int | None], None]
 
 TENANTS_AT_ONCE = 50

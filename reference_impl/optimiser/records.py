@@ -17,8 +17,7 @@ import redis
 
 from kryonix_cache.reference_impl.connection import bulk
 from kryonix_cache.reference_impl.errors import KeyPartError
-from kryonix_cache.reference_impl.optimiser.fields import place_of
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem, place_of
 from kryonix_cache.reference_impl.scan import told
 from kryonix_cache.reference_impl.tenant.families import ANSWERS, PATTERNS, PREDICTION
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kryonix_cache.reference_impl.optimiser.analysis import Analysis
+    from kryonix_cache.reference_impl.problems import Problem
 
 Rule = Literal["ttl", "mobile", "api", "preload"]
 Action = Literal["extended", "written"]
@@ -30,14 +31,6 @@ class Change:
     expires_before: datetime | None
     expires_after: datetime
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that could not be read or done: where, and what was found and wanted."""
-
-    where: str
-    what: str
 
 
 @dataclass(frozen=True, slots=True)

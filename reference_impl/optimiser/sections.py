@@ -19,7 +19,7 @@ from kryonix_cache.reference_impl.optimiser.analysis import (
     MobileUse,
     SdkUse,
 )
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem
 from kryonix_cache.reference_impl.tenant.families import (
     ANSWERS,
     CONFIGURATION,

@@ -7,7 +7,7 @@ import heapq
 from typing import TYPE_CHECKING
 
 from kryonix_cache.reference_impl.optimiser.facts import HotKey, TenantFacts
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem
 
 if TYPE_CHECKING:
     from kryonix_cache.reference_impl.contract.model import OptimiserRule, TenantId

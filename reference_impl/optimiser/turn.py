@@ -14,8 +14,7 @@ from kryonix_cache.reference_impl.optimiser.errors import (
     BookkeepingUnusableError,
     WritesRefusedError,
 )
-from kryonix_cache.reference_impl.optimiser.fields import place_of
-from kryonix_cache.reference_impl.optimiser.report import Problem
+from kryonix_cache.reference_impl.problems import Problem, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,10 +17,10 @@ from kryonix_cache.reference_impl.optimiser.errors import (
     UnknownOptimisationError,
 )
 from kryonix_cache.reference_impl.optimiser.lock import OptimiserLock
-from kryonix_cache.reference_impl.optimiser.report import Problem
 from kryonix_cache.reference_impl.optimiser.restoring import Restoring
 from kryonix_cache.reference_impl.optimiser.trail import FAMILY
 from kryonix_cache.reference_impl.optimiser.turn import Done, RunClock, Turn, settle
+from kryonix_cache.reference_impl.problems import Problem
 from kryonix_cache.reference_impl.scan import pages, told
 
 if TYPE_CHECKING:

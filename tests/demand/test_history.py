@@ -39,7 +39,7 @@ from tests.demand.reads import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kryonix_cache.reference_impl.optimiser.report import Problem
+    from kryonix_cache.reference_impl.problems import Problem
     from kryonix_cache.reference_impl.tenant.exchanges import Program
 
 RULE = items.rule_of(CONTRACT)

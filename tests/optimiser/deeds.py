@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.connection import Command, Pools
     from kryonix_cache.reference_impl.contract.model import OptimiserRule, TenantId
     from kryonix_cache.reference_impl.optimiser.loading import Loader
-    from kryonix_cache.reference_impl.optimiser.report import Change, Problem
+    from kryonix_cache.reference_impl.optimiser.report import Change
+    from kryonix_cache.reference_impl.problems import Problem
 
 RULE: OptimiserRule = CONTRACT.optimiser
 ANSWERS, KEPT = 1, 10
