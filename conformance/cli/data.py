@@ -5,20 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kryonix_cache.conformance.cli.target_options import CONTRACT, TARGET_FILE, TARGET_URL
+from kryonix_cache.conformance.cli.progress import shown_bars
+from kryonix_cache.conformance.cli.standing_server import standing_endpoint
+from kryonix_cache.conformance.cli.target_options import (
+    CONTRACT,
+    TARGET_FILE,
+    TARGET_URL,
+)
 from kryonix_cache.fixtures.declared_writes import DeclaredWrites
-from kryonix_cache.fixtures.targets.specification import TargetSpec
 from kryonix_cache.reference_impl.connection import Endpoint, Pools
 from kryonix_cache.reference_impl.contract import Contract, default_contract, load_contract
-from kryonix_cache.reference_impl.reachability import reach
 from kryonix_cache.reference_impl.seeding import (
     MOMENT,
     SamplePlan,
@@ -203,15 +204,8 @@ def _plan(
 
 
 def _endpoint(target: str | None, target_file: Path | None, plan: SeedPlan) -> Endpoint:
-    spec = TargetSpec.resolve(target, target_file=target_file)
-    if spec.endpoint is None:
-        raise click.UsageError(
-            f"Seeding needs a server that stays, and {spec.kind} (from {spec.origin}) is one that "
-            "the suite starts and stops; give --target redis://host:6379."
-        )
     # The last database shows whether the server has them all.
-    reach(replace(spec.endpoint, database=max(plan.sizes)))
-    return spec.endpoint
+    return standing_endpoint("Seeding", target, target_file, database=max(plan.sizes))
 
 
 def _pools(endpoint: Endpoint, plan: SeedPlan, keyspace: Contract) -> Pools:
@@ -244,17 +238,10 @@ def _table(counts: Mapping[tuple[int, str], int]) -> str:
 @contextmanager
 def _progress(planned: int, *, quiet: bool) -> Iterator[Callable[[str, int], None] | None]:
     """Show one bar for each thing done with the keys, where somebody looks."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description:9}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with shown_bars(quiet=quiet) as bars:
+        if bars is None:
+            yield None
+            return
         tasks = {}
 
         def advance(action: str, keys: int) -> None:

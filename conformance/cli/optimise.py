@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kryonix_cache.conformance.cli.optimiser_pages import (
     report_json,
@@ -19,6 +16,8 @@ from kryonix_cache.conformance.cli.optimiser_pages import (
     undo_json,
     undo_text,
 )
+from kryonix_cache.conformance.cli.progress import shown_bars
+from kryonix_cache.conformance.cli.standing_server import standing_endpoint
 from kryonix_cache.conformance.cli.target_options import (
     CONTRACT,
     MAX_IMPACT,
@@ -28,20 +27,19 @@ from kryonix_cache.conformance.cli.target_options import (
 from kryonix_cache.fixtures.declared_writes import OPTIMISING, DeclaredWrites
 from kryonix_cache.fixtures.errors import LoaderUnusableError
 from kryonix_cache.fixtures.plug_ins import import_callable
-from kryonix_cache.fixtures.targets.specification import TargetSpec
-from kryonix_cache.reference_impl.connection import Endpoint, Pools
+from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import Contract, load_contract
 from kryonix_cache.reference_impl.demand import history, logs
 from kryonix_cache.reference_impl.optimiser.optimiser import Optimiser
 from kryonix_cache.reference_impl.optimiser.undo import undo
-from kryonix_cache.reference_impl.reachability import reach
 from kryonix_cache.reference_impl.scan import count_keys, impact_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kryonix_cache.reference_impl.optimiser.loading import Loader
+
     Report = Callable[[str, int, int | None], None]
-    Loader = Callable[[str, str], object | None]
 
 PARTIAL = 10
 """Exit code where a tenant could not be analysed, or a change could not be undone."""
@@ -98,7 +96,9 @@ def optimise(
     if dry_run and access_log:
         raise click.UsageError("--access-log writes what it learns, which --dry-run must not.")
     function = _loader(loader)
-    endpoint = _endpoint(target, target_file, keyspace)
+    # The last database shows whether the server has them all.
+    last = max(each.number for each in keyspace.databases)
+    endpoint = standing_endpoint("Optimising", target, target_file, database=last)
     at = datetime.now(UTC)
     policy = DeclaredWrites(keyspace, OPTIMISING)
     with Pools(endpoint, policy=policy, name=CLIENT_NAME) as pools:
@@ -132,33 +132,14 @@ def _loader(reference: str | None) -> Loader | None:
     return found
 
 
-def _endpoint(target: str | None, target_file: Path | None, contract: Contract) -> Endpoint:
-    spec = TargetSpec.resolve(target, target_file=target_file)
-    if spec.endpoint is None:
-        raise click.UsageError(
-            f"Optimising needs a server that stays, and {spec.kind} (from {spec.origin}) is one "
-            "that the suite starts and stops; give --target redis://host:6379."
-        )
-    # The last database shows whether the server has them all.
-    reach(replace(spec.endpoint, database=max(each.number for each in contract.databases)))
-    return spec.endpoint
-
-
 @contextmanager
 def _progress(pools: Pools, contract: Contract, *, quiet: bool) -> Iterator[Report | None]:
     """Show a bar for the keys and one for the tenants, where somebody looks."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    keys = sum(count_keys(pools, [each.number for each in contract.databases]).values())
-    columns = (
-        TextColumn("{task.description:9}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with shown_bars(quiet=quiet) as bars:
+        if bars is None:
+            yield None
+            return
+        keys = sum(count_keys(pools, [each.number for each in contract.databases]).values())
         tasks = {"keys": bars.add_task("keys", total=keys)}
 
         def advance(stage: str, done: int, total: int | None) -> None:
