@@ -14,11 +14,14 @@ from kryonix_cache.fixtures.targets.server import ServerProcess
 from kryonix_cache.reference_impl.access import TenantUsers
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import default_contract
+from tests.access.accounts import logged_in
 from tests.targets.servers import redis_binary
 from tests.versions.conftest import IN_OWN_ENVIRONMENT, NAMED, PACKAGED, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from kryonix_cache.reference_impl.access import Login
 
 __all__ = ["redis_binary"]
 
@@ -73,3 +76,15 @@ def tenant(users: TenantUsers) -> Iterator[str]:
     name = f"acme{next(_NUMBERS)}"
     yield name
     users.revoke(name)
+
+
+@pytest.fixture
+def login(users: TenantUsers, tenant: str) -> Login:
+    return users.admit(tenant)
+
+
+@pytest.fixture
+def own(server: ServerProcess, login: Login) -> Iterator[Pools]:
+    """Give clients of the tenant's own user."""
+    with logged_in(server.endpoint, login) as clients:
+        yield clients

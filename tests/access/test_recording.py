@@ -7,38 +7,22 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pytest
-
 from kryonix_cache.reference_impl.async_connection import AsyncPools
 from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.demand import items
 from kryonix_cache.reference_impl.demand.recorder import AccessRecorder
 from kryonix_cache.reference_impl.tenant import AsyncTenantCaches, TenantCaches
-from tests.access.accounts import ask, denied, logged_in
+from tests.access.accounts import ask, denied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kryonix_cache.fixtures.targets.server import ServerProcess
-    from kryonix_cache.reference_impl.access import Login, TenantUsers
+    from kryonix_cache.reference_impl.access import Login
     from kryonix_cache.reference_impl.connection import Pools
 
 CONTRACT = default_contract()
 DATABASE = CONTRACT.family(items.COUNTERS).databases[0]
 NOON = 1_772_627_400.0
 HOUR = int(NOON // 3600)
-
-
-@pytest.fixture
-def login(users: TenantUsers, tenant: str) -> Login:
-    return users.admit(tenant)
-
-
-@pytest.fixture
-def own(server: ServerProcess, login: Login) -> Iterator[Pools]:
-    """Give clients of the tenant's own user."""
-    with logged_in(server.endpoint, login) as clients:
-        yield clients
 
 
 def counted(pools: Pools, tenant: str) -> list[tuple[bytes, float]]:

@@ -16,13 +16,11 @@ from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.errors import ListingRefusedError
 from kryonix_cache.reference_impl.tenant import AsyncTenantCaches, TenantCache, TenantCaches
 from kryonix_cache.reference_impl.tenant.timelines import Figure
-from tests.access.accounts import ask, denied, logged_in
+from tests.access.accounts import ask, denied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kryonix_cache.fixtures.targets.server import ServerProcess
-    from kryonix_cache.reference_impl.access import Login, TenantUsers
+    from kryonix_cache.reference_impl.access import Login
     from kryonix_cache.reference_impl.connection import Pools
     from kryonix_cache.reference_impl.contract import Family
 
@@ -39,18 +37,6 @@ PUBLISH news x; SUBSCRIBE __keyevent@0__:set; PSUBSCRIBE *; PSUBSCRIBE websocket
     .split(";")
 )
 CLOSED = [family for family in CONTRACT.tenant_families if family.access == "none"]
-
-
-@pytest.fixture
-def login(users: TenantUsers, tenant: str) -> Login:
-    return users.admit(tenant)
-
-
-@pytest.fixture
-def own(server: ServerProcess, login: Login) -> Iterator[Pools]:
-    """Give clients of the tenant's own user."""
-    with logged_in(server.endpoint, login) as clients:
-        yield clients
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.server import ServerProcess
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import default_contract
-from tests.seeding.servers import new_server
+from tests.seeding.servers import pools, redis_pools, redis_server, server
 from tests.versions.conftest import NAMED, PACKAGED, program_of
 
 if TYPE_CHECKING:
@@ -22,35 +22,11 @@ if TYPE_CHECKING:
 
     from kryonix_cache.reference_impl.contract.model import TenantId
 
+__all__ = ["pools", "redis_pools", "redis_server", "server"]
+
 # The package has an environment of its own; elsewhere each of its tests would be a skip.
 _PACKAGED = [PACKAGED] if find_spec(PACKAGED) else []
 _NUMBERS = itertools.count()
-
-
-@pytest.fixture(params=["redis", "valkey"])
-def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
-    """Start an empty server, once of each product."""
-    with new_server(request.param) as process:
-        yield process
-
-
-@pytest.fixture
-def redis_server() -> Iterator[ServerProcess]:
-    """Start an empty server of the product on PATH, for what no product does its own way."""
-    with new_server() as process:
-        yield process
-
-
-@pytest.fixture
-def pools(server: ServerProcess) -> Iterator[Pools]:
-    with Pools(server.endpoint) as clients:
-        yield clients
-
-
-@pytest.fixture
-def redis_pools(redis_server: ServerProcess) -> Iterator[Pools]:
-    with Pools(redis_server.endpoint) as clients:
-        yield clients
 
 
 @pytest.fixture(scope="session", params=["installed", "embedded", *_PACKAGED, *NAMED])

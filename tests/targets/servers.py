@@ -11,6 +11,7 @@ import pytest
 from kryonix_cache.fixtures.errors import NoServerBinaryError
 from kryonix_cache.fixtures.targets import starters
 from kryonix_cache.fixtures.targets.server import ServerProcess
+from kryonix_cache.reference_impl.connection import Pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,3 +47,9 @@ def binary(request: pytest.FixtureRequest) -> Path:
 def server(binary: Path) -> Iterator[ServerProcess]:
     with ServerProcess(binary) as running:
         yield running
+
+
+@pytest.fixture
+def pools(server: ServerProcess) -> Iterator[Pools]:
+    with Pools(server.endpoint) as clients:
+        yield clients
