@@ -6,8 +6,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kryonix_cache.reference_impl.connection import bulk
 from kryonix_cache.reference_impl.contract import default_contract
+from kryonix_cache.reference_impl.demand.encoding import encode
+from kryonix_cache.reference_impl.demand.series import HOURS_OF_DAY, SECONDS_OF_HOUR, Demand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
 CONTRACT = default_contract()
 MODULES = ("crm", "users", "notifications", "sales", "agenda")
 BATCH = 1000
+DAYS = 14
+READ_ITEMS = 24
+"""Of which the access history tells."""
 
 _Command = tuple[bytes, ...]
 
@@ -26,11 +33,16 @@ def fill(pools: Pools, tenants: int, keys_each: int, at: datetime) -> int:
     """Write the tenants; return how many keys there are.
 
     Half of a tenant's keys are cached answers, a fifth sessions, a tenth connections, the rest
-    jobs' queues; besides there are its metrics, settings, registration and use of the SDK.
+    queues; besides there are its metrics, settings, registration and use of the SDK, and two
+    weeks of reads of some of the answers to learn from.
     """
     waiting: dict[int, list[_Command]] = {}
+    demand = _two_weeks(at)
     for number in range(tenants):
-        for database, command in _tenant(f"t{number:05}", keys_each, at):
+        tenant = f"t{number:05}"
+        stored = encode(tenant, demand, at.replace(minute=0, second=0, microsecond=0))
+        kept = (b"SET", CONTRACT.key("access-history", tenant=tenant), stored)
+        for database, command in (*_tenant(tenant, keys_each - 1, at), (4, kept)):
             commands = waiting.setdefault(database, [])
             commands.append(command)
             if len(commands) >= BATCH:
@@ -38,6 +50,18 @@ def fill(pools: Pools, tenants: int, keys_each: int, at: datetime) -> int:
     for database, commands in waiting.items():
         _send(pools, database, commands)
     return sum(pools[database].dbsize() for database in range(16))
+
+
+def _two_weeks(at: datetime) -> Demand:
+    """Return reads with a pattern of the day, some of them by chance."""
+    draw = np.random.default_rng(1)
+    daily = draw.random((READ_ITEMS, HOURS_OF_DAY)) ** 6 * 20
+    counts = draw.poisson(np.tile(daily, (1, DAYS))).astype(np.float64)
+    items = tuple(
+        f"api-cache:{MODULES[number % len(MODULES)]}.e{number}" for number in range(READ_ITEMS)
+    )
+    first = int(at.timestamp()) // SECONDS_OF_HOUR - DAYS * HOURS_OF_DAY
+    return Demand(items, first, counts)
 
 
 def _send(pools: Pools, database: int, commands: list[_Command]) -> None:
