@@ -43,6 +43,7 @@ class PopAccidents:
             raise NotOffered("the system offers no queues")
         self.scene = scene
         self.witness = scene.witness(system)
+        self._in_process = system.in_process
         self._queues: Mapping[str, QueueHandle] = {
             name: system.queues.open(scene.run.id(name)) for name in NAMES
         }
@@ -60,17 +61,25 @@ class PopAccidents:
             self._raw().delete(self._key(name))
         self._check()
 
-    def interrupt_waiting(self, ending: Ending) -> None:
-        """End a pop that waits for a job; what is pushed then is not its any more."""
+    def interrupt_waiting(self, ending: Ending) -> bool:
+        """End a pop that waits for a job; what is pushed then is not its any more.
+
+        Returns whether it waited.
+        """
         self.begin()
         self.witness.story.append(f"a.pop() was {ending} while it waited")
-        self._end_pop("a", ending, self._blocked)
+        waited = self._end_pop("a", ending, self._blocked)
         self._push_past("a")
         self._take("ab")
         self._check()
+        return waited
 
-    def lose_job(self, ending: Ending, *, at_once: bool) -> None:
-        """End a pop whose job is under way; it may be lost, but must reach nobody else."""
+    def lose_job(self, ending: Ending, *, at_once: bool) -> bool:
+        """End a pop whose job is under way; it may be lost, but must reach nobody else.
+
+        Returns whether it was, and whether another tenant asked before it came, which a system
+        in another process decides.
+        """
         self.begin()
         others = ", another tenant popping at once" if at_once else ""
         self.witness.story.append(f"a.pop() was {ending} before its job came{others}")
@@ -81,19 +90,24 @@ class PopAccidents:
                 return False
             self.scene.proxy.freeze("replies")
             self._push_past("a")
-            return self.scene.reach("replies", before + 1, over)
+            came = self.scene.reach("replies", before + 1, over)
+            # Where the pop's own wait was over first, the reply is another and the job is there.
+            return came and not self._raw().llen(self._key("a"))
 
-        self._end_pop("a", ending, reached)
+        landed = self._end_pop("a", ending, reached)
         if at_once:
+            # All that the pop sent has been counted at the second look.
+            self.scene.proxy.counters()
             sent = self.scene.proxy.counters().requests
             with ThreadPoolExecutor(1) as threads:
                 taken = threads.submit(self._take, "ab")
-                self.scene.reach("requests", sent + 1, taken.done)
+                landed &= self.scene.reach("requests", sent + 1, taken.done)
                 self.scene.proxy.let_pass()
                 taken.result()
         self.scene.proxy.let_pass()
         self._take("ab")
         self._check()
+        return landed or not self._in_process
 
     def break_push(self, after: int) -> None:
         """Cut the connection in the reply to a push; the job is there once or not at all."""
@@ -111,25 +125,31 @@ class PopAccidents:
 
     def _end_pop(
         self, name: str, ending: Ending, reached: Callable[[Callable[[], bool]], bool]
-    ) -> None:
-        """Let a pop wait until `reached`, and end it."""
+    ) -> bool:
+        """Let a pop wait until `reached`, and end it; return whether it came so far."""
         handle = self._queues[name]
+        came: list[bool] = []
 
         def pop() -> Mapping[str, object] | None:
             return handle.pop(QUEUE, wait=_WAIT_SECONDS)
 
+        def noted(over: Callable[[], bool]) -> bool:
+            came.append(reached(over))
+            return came[-1]
+
         try:
             if ending == "interrupted":
-                self._took(name, interrupted(pop, reached))
-                return
+                self._took(name, interrupted(pop, noted))
+                return any(came)
             with ThreadPoolExecutor(1) as threads:
                 taken = threads.submit(pop)
-                reached(taken.done)
+                noted(taken.done)
                 if ending == "cut":
                     self.scene.proxy.cut()
                 self._took(name, taken.result())
         except (Exception, Interruption):  # noqa: BLE001 (a call that is hit may fail as it likes)
             self.witness.evidence.saw("interrupted_pops")
+        return any(came)
 
     def _blocked(self, over: Callable[[], bool]) -> bool:
         """Wait until a client blocks; one that asks again and again never does."""
