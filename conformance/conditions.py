@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.encodings import LIMITS
 from kryonix_cache.conformance.judging.judges import server_judges
+from kryonix_cache.conformance.optimising import families as optimising
 from kryonix_cache.reference_impl.contract import default_contract
 from kryonix_cache.reference_impl.tenant import families, serves
 
@@ -43,6 +44,8 @@ def unmet_condition(requirement: Requirement, contract: Contract) -> str | None:
         return None if _has_every_limit(contract) else "the contract lacks a limit, or its family"
     if requirement.id in _OF_TENANT_USERS:
         return None if contract.access else "the contract knows no access of a tenant's own user"
+    if requirement.area == "optimiser":
+        return optimising.unmet(contract)
     if requirement.id == "config.client-user-timeout" or (
         requirement.area == "isolation" and requirement.id not in _OF_NO_FAMILY
     ):
@@ -50,9 +53,8 @@ def unmet_condition(requirement: Requirement, contract: Contract) -> str | None:
         return None if serves(contract, *wanted) else f"the contract has no {' and '.join(wanted)}"
     if requirement.area == "config" and requirement.id not in server_judges(contract):
         return "the contract names no directive for it"
-    if requirement.id in _OF_THE_SAMPLE and contract.name != default_contract().name:
-        return f"the sample is that of the contract {default_contract().name!r}"
-    return None
+    of_another = requirement.id in _OF_THE_SAMPLE and contract.name != default_contract().name
+    return f"the sample is that of the contract {default_contract().name!r}" if of_another else None
 
 
 def _has_every_limit(contract: Contract) -> bool:

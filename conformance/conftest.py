@@ -12,6 +12,7 @@ from kryonix_cache.conformance.conditions import unmet_condition
 from kryonix_cache.conformance.judging.server_facts import DeploymentFacts, collect
 from kryonix_cache.conformance.keyspaces import judged_keyspace
 from kryonix_cache.conformance.model.stages import Stages
+from kryonix_cache.conformance.optimising.scene import Scene, scene_of
 from kryonix_cache.conformance.outcomes import NotApplicable
 from kryonix_cache.conformance.recording import EVIDENCE, SESSION, Recorder
 from kryonix_cache.conformance.run import plan_run
@@ -131,6 +132,15 @@ def own_clients(run_session: RunSession, request: pytest.FixtureRequest) -> Iter
 def stages(run_session: RunSession, request: pytest.FixtureRequest, evidence: Evidence) -> Stages:
     """Return what sets the stages of the isolation tests."""
     return Stages(run_session, _requirement(request), evidence)
+
+
+@pytest.fixture
+def scene(
+    run_session: RunSession, request: pytest.FixtureRequest, evidence: Evidence
+) -> Iterator[Scene]:
+    """Give the scene on which an optimiser is judged."""
+    with scene_of(run_session, _requirement(request), evidence) as scene:
+        yield scene
 
 
 def _requirement(request: pytest.FixtureRequest) -> str:

@@ -19,8 +19,8 @@ Reply: TypeAlias = bytes | int | redis.ResponseError | list["Reply"] | None
 """A RESP2 reply as it is on the wire."""
 
 READ_COMMANDS = frozenset(
-    b"DUMP EXISTS EXPIRETIME GET HGETALL HLEN LLEN LRANGE MEMORY OBJECT PEXPIRETIME PTTL SCARD "
-    b"SMEMBERS STRLEN TTL TYPE XLEN ZCARD ZRANGE".split()
+    b"DUMP EXISTS EXPIRETIME GET HGETALL HLEN HMGET HSTRLEN LLEN LRANGE MEMORY OBJECT PEXPIRETIME "
+    b"PTTL SCARD SMEMBERS STRLEN TTL TYPE XLEN ZCARD ZRANGE".split()
 )
 """What a template may hold; each reads, and names its one key."""
 

@@ -48,6 +48,15 @@ _GONE = -2
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Names of some keys of one database, and the connection that more can be asked on."""
+
+    database: int
+    names: Sequence[bytes]
+    connection: GuardedConnection
+
+
+@dataclass(frozen=True, slots=True)
 class ScanBatch:
     """Some keys of one database, and how many vanished between SCAN and the questions."""
 
@@ -98,6 +107,28 @@ def scan(
         client = clients[database]
         with told(client, database), reader(client) as connection:
             yield from _batches(connection, database, template, pause)
+
+
+def pages(clients: Clients, databases: Iterable[int], *, max_impact: float = 1.0) -> Iterator[Page]:
+    """Yield the names of the keys of the databases, and ask nothing else.
+
+    The caller asks what it needs of the few keys that concern it, on the page's connection and
+    before it takes the next page; the access clocks of values are left alone where the server
+    can. `max_impact` counts the caller's time too.
+
+    Raises:
+        ScanLostError: the server went away.
+        ReadDeniedError: this user may not run SCAN.
+
+    """
+    pause = _Pause(max_impact)
+    for database in databases:
+        client = clients[database]
+        with told(client, database), reader(client, untouched=True) as connection:
+            pause.start()
+            for names in _pages(connection):
+                yield Page(database, names, connection)
+                pause.rest()
 
 
 def count_keys(clients: Clients, databases: Iterable[int]) -> dict[int, int]:
@@ -199,15 +230,21 @@ def _batches(
         yield judged
 
 
-def _chunks(connection: GuardedConnection) -> Iterator[list[bytes]]:
+def _pages(connection: GuardedConnection) -> Iterator[list[bytes]]:
     cursor = b"0"
     while True:
         page = connection.exchange([(b"SCAN", cursor, b"COUNT", b"%d" % PAGE_KEYS)])
         cursor, names = cast("tuple[bytes, list[bytes]]", answered(page, ("SCAN",))[0])
-        for start in range(0, len(names), PIPELINE_KEYS):
-            yield names[start : start + PIPELINE_KEYS]
+        if names:
+            yield names
         if cursor == b"0":
             return
+
+
+def _chunks(connection: GuardedConnection) -> Iterator[list[bytes]]:
+    for names in _pages(connection):
+        for start in range(0, len(names), PIPELINE_KEYS):
+            yield names[start : start + PIPELINE_KEYS]
 
 
 def _batch(database: int, names: list[bytes], replies: list[Reply]) -> ScanBatch:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _PYTEST_INTERNAL = {2, 3, 4}
 # What somebody has set for tests of their own must not change what a verdict rests on.
 _PYTEST_VARIABLES = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
+_PYTEST_PLUGINS = ("_hypothesis_pytestplugin", "kryonix_cache.fixtures.plugin")
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -191,6 +192,9 @@ def _run_pytest(request: RunRequest, extra: Sequence[str]) -> int:
             "-c",
             str(configuration),
             f"--rootdir={folder}",
+            # Nor must a plugin that somebody has installed for tests of their own.
+            "--disable-plugin-autoload",
+            *(word for plugin in _PYTEST_PLUGINS for word in ("-p", plugin)),
             "--no-header",
             "--no-summary",
             "--tb=no",

@@ -10,9 +10,9 @@ error and the exit code of its class, never in a traceback.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import click
@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "seed": ("data", "Write the sample, or synthetic tenants."),
     "unseed": ("data", "Remove what seeding wrote."),
     "acl": ("acl", "Give each tenant a user of its own on the server, and prove that it holds."),
+    "optimise": ("optimise", "Analyse each tenant, and improve times to live within bounds."),
+    "evaluate": ("evaluate", "Measure what preloading saves, on replayed demand."),
     "contract": ("contract", "Check, show and document the contract; write a redis.conf."),
     "requirements": ("registry", "List, show and document the requirements."),
     "verify": ("records", "Check that a run record is whole and that its verdict follows."),
@@ -68,7 +70,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version(DISTRIBUTION), prog_name="kryonix-cache")
+@click.version_option(package_name=DISTRIBUTION, prog_name="kryonix-cache")
 def cli() -> None:
     """Conformance and load tests for multi-tenant Redis caches.
 
@@ -80,6 +82,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # Threads of numpy's algebra wait by spinning: on tables as small as a tenant's they cost ten
+    # times the processor time that they save. It is read when numpy is imported, which is later.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

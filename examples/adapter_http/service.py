@@ -43,6 +43,8 @@ class Service(ThreadingHTTPServer):
     """The HTTP server, and the Redis that it works on."""
 
     daemon_threads = True
+    # The default is 5: of more clients at once some would wait a second for their second try.
+    request_queue_size = 128
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__((HOST, 0), Requests)

@@ -11,6 +11,7 @@ from kryonix_cache.reference_impl.contract.formats import FORMATS
 from kryonix_cache.reference_impl.contract.keys import part_names
 from kryonix_cache.reference_impl.contract.model import (
     AccessRule,
+    Answer,
     Channel,
     ClientRule,
     CommandSet,
@@ -19,6 +20,7 @@ from kryonix_cache.reference_impl.contract.model import (
     Directive,
     Family,
     Field,
+    OptimiserRule,
     Profile,
     SecretRule,
     Sector,
@@ -48,6 +50,7 @@ def assemble(data: Mapping[str, Any], *, sha256: str) -> Contract:
             for name, table in data.get("channel", {}).items()
         ),
         access=_access(data["access"]) if "access" in data else None,
+        optimiser=_optimiser(data["optimiser"]) if "optimiser" in data else None,
         sectors=tuple(_sector(name, table) for name, table in data.get("sector", {}).items()),
         profiles={
             name: _profile(name, table, directives) for name, table in data["profile"].items()
@@ -80,6 +83,7 @@ def _family(name: str, table: Mapping[str, Any]) -> Family:
         accompanied_by=Companion(companion["family"], companion.get("erratum"))
         if companion
         else None,
+        bookkeeping=table.get("bookkeeping", False),
     )
 
 
@@ -94,6 +98,17 @@ def _access(table: Mapping[str, Any]) -> AccessRule:
             for kind, each in table["commands"].items()
         },
     )
+
+
+def _optimiser(table: Mapping[str, Any]) -> OptimiserRule:
+    essentials = {item: _answer(text) for item, text in table["essentials"].items()}
+    hot = tuple(_answer(text) for text in table["hot"])
+    return OptimiserRule(**{**table, "hot": hot, "essentials": essentials})
+
+
+def _answer(text: str) -> Answer:
+    module, _, endpoint = text.partition("/")
+    return Answer(module, endpoint)
 
 
 def _fields(tables: Mapping[str, Any]) -> dict[str, Field]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ClientRule,
         Database,
         Family,
+        OptimiserRule,
         Profile,
         SecretRule,
         Sector,
@@ -48,6 +49,7 @@ class Contract:
     families: tuple[Family, ...]
     channels: tuple[Channel, ...]
     access: AccessRule | None
+    optimiser: OptimiserRule | None
     sectors: tuple[Sector, ...]
     profiles: Mapping[str, Profile]
     parts: Mapping[str, str]
@@ -90,6 +92,11 @@ class Contract:
     def tenant_families(self) -> tuple[Family, ...]:
         """The families whose keys belong to one tenant each."""
         return tuple(family for family in self.families if family.per_tenant)
+
+    @property
+    def seeded_families(self) -> tuple[Family, ...]:
+        """The families that a synthetic tenant has a key of."""
+        return tuple(family for family in self.tenant_families if not family.bookkeeping)
 
     def family(self, name: str) -> Family:
         """Return the family called `name`; raise UnknownFamilyError if there is none."""

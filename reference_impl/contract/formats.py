@@ -85,6 +85,12 @@ def _times() -> tuple[Format, ...]:
             readers.timeline_member,
             "E33",
         ),
+        Format(
+            "access",
+            "<hour>:<family>:<item>, the hour from 00 to 23",
+            "09:api-cache:crm.dashboard",
+            readers.access,
+        ),
     )
 
 

@@ -151,7 +151,8 @@ class Family:
 
     `fields` belongs to hashes, `value` to the other types: the string itself, or each element
     of a list, set or sorted set. `access` is what a tenant's own user of the server may do
-    with the tenant's keys.
+    with the tenant's keys. `bookkeeping` keys are kept by the system for itself, so that no
+    sample holds one.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Family:
     describes_database: bool = False
     mixes_tenants: str | None = None
     accompanied_by: Companion | None = None
+    bookkeeping: bool = False
 
     @property
     def per_tenant(self) -> bool:
@@ -251,6 +253,45 @@ class AccessRule:
         if not user.startswith(before) or not user.endswith(after):
             return None
         return user[len(before) : len(user) - len(after)] or None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An API answer by the parts of its key, in the contract's text form module/endpoint."""
+
+    module: str
+    endpoint: str
+
+    @property
+    def item(self) -> str:
+        """The name of the answer where it is one item among others."""
+        return f"{self.module}.{self.endpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserRule:
+    """When the optimiser acts on a tenant, and how far (E13 to E20).
+
+    `hot` are the answers that the API rule extends; `essentials` maps each item of the mobile rule
+    to the answer whose real value it may be copied from. Times to live of what is written are
+    those of the families.
+    """
+
+    interval_s: int
+    hit_rate_below_percent: float
+    hottest_keys: int
+    ttl_below_s: int
+    ttl_factor: float
+    oldest_value_s: int
+    mobile_share_above_percent: float
+    api_calls_above: int
+    preload_items: int
+    hot: tuple[Answer, ...]
+    essentials: Mapping[str, Answer]
+    largest_value_bytes: int
+    loader_s: float
+    history_days: int
+    history_items: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|min|h|d)")
 _TIMELINE_MEMBER = re.compile(r"([0-9]{9,13}):([a-z0-9_]+):(-?[0-9]+(?:\.[0-9]+)?)")
+_ACCESS = re.compile(r"([01][0-9]|2[0-3]):([a-z0-9-]{1,64}):([A-Za-z0-9_.-]{1,256})")
 _TIMEZONE_SHAPE = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_+-]+)*")
 _UNIT_SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 _PERIOD_SECONDS: Mapping[str, int] = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -237,3 +238,11 @@ def timeline_member(text: str) -> tuple[int, str, float]:
     if match is None:
         raise ValueError(text)
     return int(match[1]), match[2], float(match[3])
+
+
+def access(text: str) -> tuple[int, str, str]:
+    """Read ``<hour>:<family>:<item>``, the hour of a day from 00 to 23, as three values."""
+    match = _ACCESS.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]), match[2], match[3]

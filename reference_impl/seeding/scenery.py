@@ -89,7 +89,7 @@ class Scenery:
 
     def tenant_keys(self) -> Iterator[MadeKey]:
         """Make one key of each family that belongs to tenants."""
-        for family in self._contract.tenant_families:
+        for family in self._contract.seeded_families:
             yield from self.keys_of(family)
 
     def keys_of(self, family: Family) -> Iterator[MadeKey]:
@@ -208,7 +208,7 @@ class Scenery:
         """Return names of keys that are asked for again: the tenant's own strings that expire."""
         names = [
             family.pattern.format_map(self._parts(family))
-            for family in self._contract.tenant_families
+            for family in self._contract.seeded_families
             if family.type == "string" and family.ttl.kind == "expires"
         ]
         return names[:PREDICTED_KEYS]
@@ -228,6 +228,7 @@ def part_candidates(part: str, sector: str, draw: Draw) -> Iterator[str]:
     yield draw.choice(MODULES)
     yield str(number % 10)
     yield str(number)
+    yield str(number)[:8]
     yield f"+{number}"
     yield f"a{number}@example.com"
     yield f"{number:032x}"

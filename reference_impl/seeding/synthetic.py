@@ -106,7 +106,7 @@ class SyntheticPlan:
     @property
     def tenant_databases(self) -> Sequence[int]:
         """The databases that may hold keys of tenants."""
-        families = self._contract.tenant_families
+        families = self._contract.seeded_families
         return sorted({database for family in families for database in family.databases})
 
     def is_of_tenant(self, database: int, name: bytes) -> bool:
@@ -120,7 +120,7 @@ class SyntheticPlan:
         for made in self._system:
             place = (made.database, made.family.name)
             counts[place] = counts.get(place, 0) + 1
-        for family in self._contract.tenant_families if self._tenants else ():
+        for family in self._contract.seeded_families if self._tenants else ():
             for database in family.databases:
                 counts[database, family.name] = len(self._tenants)
         return dict(sorted(counts.items()))

@@ -163,6 +163,7 @@ MAKERS: Mapping[str, Callable[[Place], str]] = {
     "api-key": lambda place: f"sk_{place.identity.token}",
     "code": _number(100_000, 999_999),
     "timeline-member": _timeline_member,
+    "access": lambda place: f"{place.draw.number(10, 23)}:api-cache:crm.list",
 }
 """For each format the maker of its text; `enum` and `key-list` need more than their place."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.bulk import Reply
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.contract.model import TenantId
+    from kryonix_cache.reference_impl.demand.recorder import AccessRecorder
     from kryonix_cache.reference_impl.forbidden import Command
     from kryonix_cache.reference_impl.tenant.exchanges import Program
 
@@ -42,6 +43,7 @@ class Area:
         self.tenant = tenant
         self.family = contract.family(family)
         self.database = self.family.databases[0]
+        self.recorder: AccessRecorder | None = None
         self._contract = contract
 
     def key(self, /, **parts: str) -> bytes:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.async_connection import AsyncClients
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.contract.model import TenantId
+    from kryonix_cache.reference_impl.demand.recorder import AccessRecorder
 
 
 class AsyncAnswers(AwaitableForm[AnswersArea]):
@@ -29,6 +30,7 @@ class AsyncAnswers(AwaitableForm[AnswersArea]):
 
     put = Awaited(AnswersArea.put)
     get = Awaited(AnswersArea.get)
+    fetch = Awaited(AnswersArea.fetch)
     list = Awaited(AnswersArea.list)
     delete = Awaited(AnswersArea.delete)
 
@@ -112,8 +114,14 @@ class AsyncTenantCache(TenantHandle[AsyncRunner]):
     redis.RedisError where the server is lost or refuses.
     """
 
-    def __init__(self, contract: Contract, clients: AsyncClients, tenant: TenantId) -> None:
-        super().__init__(contract, tenant, AsyncRunner(clients))
+    def __init__(
+        self,
+        contract: Contract,
+        clients: AsyncClients,
+        tenant: TenantId,
+        recorder: AccessRecorder | None = None,
+    ) -> None:
+        super().__init__(contract, tenant, AsyncRunner(clients, recorder), recorder)
 
     answers = Part(AsyncAnswers, AnswersArea, families.ANSWERS)
     sessions = Part(AsyncSessions, SessionsArea, families.SESSIONS)
@@ -148,12 +156,30 @@ class AsyncTenantCache(TenantHandle[AsyncRunner]):
 
 
 class AsyncTenantCaches:
-    """Opens the handles of tenants on one server."""
+    """Opens the handles of tenants on one server.
 
-    def __init__(self, contract: Contract, clients: AsyncClients) -> None:
+    With a recorder reads of cached answers are counted, for the optimiser to learn from.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        clients: AsyncClients,
+        recorder: AccessRecorder | None = None,
+    ) -> None:
         self._contract = contract
         self._clients = clients
+        self._recorder = recorder
 
     def open(self, tenant: str) -> AsyncTenantCache:
         """Return the handle of `tenant`; raise InvalidTenantIdError before any byte is sent."""
-        return AsyncTenantCache(self._contract, self._clients, self._contract.tenant.parse(tenant))
+        parsed = self._contract.tenant.parse(tenant)
+        return AsyncTenantCache(self._contract, self._clients, parsed, self._recorder)
+
+    async def flush(self) -> None:
+        """Write what the recorder has counted, as at the end of a process.
+
+        Raises redis.RedisError where the server is lost.
+        """
+        if self._recorder is not None:
+            await AsyncRunner(self._clients).run(self._recorder.flush())

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.contract.model import TenantId
+    from kryonix_cache.reference_impl.demand.recorder import AccessRecorder
 
 
 class Answers(BlockingForm[AnswersArea]):
@@ -36,6 +37,7 @@ class Answers(BlockingForm[AnswersArea]):
 
     put = Blocking(AnswersArea.put)
     get = Blocking(AnswersArea.get)
+    fetch = Blocking(AnswersArea.fetch)
     list = Blocking(AnswersArea.list)
     delete = Blocking(AnswersArea.delete)
 
@@ -119,8 +121,14 @@ class TenantCache(TenantHandle[Runner]):
     redis.RedisError where the server is lost or refuses.
     """
 
-    def __init__(self, contract: Contract, clients: Clients, tenant: TenantId) -> None:
-        super().__init__(contract, tenant, Runner(clients))
+    def __init__(
+        self,
+        contract: Contract,
+        clients: Clients,
+        tenant: TenantId,
+        recorder: AccessRecorder | None = None,
+    ) -> None:
+        super().__init__(contract, tenant, Runner(clients, recorder), recorder)
 
     answers = Part(Answers, AnswersArea, families.ANSWERS)
     sessions = Part(Sessions, SessionsArea, families.SESSIONS)
@@ -155,12 +163,30 @@ class TenantCache(TenantHandle[Runner]):
 
 
 class TenantCaches:
-    """Opens the handles of tenants on one server."""
+    """Opens the handles of tenants on one server.
 
-    def __init__(self, contract: Contract, clients: Clients) -> None:
+    With a recorder reads of cached answers are counted, for the optimiser to learn from.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        clients: Clients,
+        recorder: AccessRecorder | None = None,
+    ) -> None:
         self._contract = contract
         self._clients = clients
+        self._recorder = recorder
 
     def open(self, tenant: str) -> TenantCache:
         """Return the handle of `tenant`; raise InvalidTenantIdError before any byte is sent."""
-        return TenantCache(self._contract, self._clients, self._contract.tenant.parse(tenant))
+        parsed = self._contract.tenant.parse(tenant)
+        return TenantCache(self._contract, self._clients, parsed, self._recorder)
+
+    def flush(self) -> None:
+        """Write what the recorder has counted, as at the end of a process.
+
+        Raises redis.RedisError where the server is lost.
+        """
+        if self._recorder is not None:
+            Runner(self._clients).run(self._recorder.flush())

@@ -4,13 +4,14 @@ Operations as programs that yield batches of commands and are sent the replies.
 
 A program decides what to send and what replies mean, and touches no socket: one runner plays it
 blocking, another in an event loop (`runners`), so that both forms of the tenant handle share one
-description. A program stays on one connection from its first batch to its end.
+description. A program stays on one connection from its first batch to its end. What needs several
+databases, or a function of the caller's, is a plan: programs one after another.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -50,6 +51,20 @@ class Batch:
 
 Program: TypeAlias = Generator[Batch, list[Reply], T]
 """Yields batches, is sent their replies, and returns what the operation answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of the caller's, called while no connection is taken.
+
+    The form for asyncio awaits what it returns, if that can be awaited.
+    """
+
+    function: Callable[[], object]
+
+
+Plan: TypeAlias = Generator[Program[object] | Call, object, T]
+"""Yields programs and calls, is sent their answers, and returns what the operation answers."""
 
 
 def ask(database: int, *command: bytes, wait: float = 0) -> Program[Reply]:

@@ -37,6 +37,8 @@ _PARTS = {
     SESSIONS: {"tenant", "session"},
     QUEUES: {"tenant", "queue"},
     CONNECTIONS: {"tenant", "connection"},
+    WARMED: {"tenant", "module", "endpoint"},
+    PRELOADED: {"tenant", "item"},
     BROADCASTS: {"tenant", "channel"},
 }
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.contract.model import TenantId
-    from kryonix_cache.reference_impl.tenant.exchanges import Program
+    from kryonix_cache.reference_impl.demand.recorder import AccessRecorder
+    from kryonix_cache.reference_impl.tenant.exchanges import Plan, Program
     from kryonix_cache.reference_impl.tenant.runners import AsyncRunner, Runner
 
 A = TypeVar("A", bound=Area)
@@ -42,7 +43,7 @@ class AwaitableForm(Generic[A]):
 class Blocking(Generic[A, P, T]):
     """A method of a BlockingForm, made from the area's description of it."""
 
-    def __init__(self, describe: Callable[Concatenate[A, P], Program[T]]) -> None:
+    def __init__(self, describe: Callable[Concatenate[A, P], Program[T] | Plan[T]]) -> None:
         self._describe = describe
         self.__doc__ = describe.__doc__
 
@@ -63,7 +64,7 @@ class Blocking(Generic[A, P, T]):
 class Awaited(Generic[A, P, T]):
     """A method of an AwaitableForm, made from the area's description of it."""
 
-    def __init__(self, describe: Callable[Concatenate[A, P], Program[T]]) -> None:
+    def __init__(self, describe: Callable[Concatenate[A, P], Program[T] | Plan[T]]) -> None:
         self._describe = describe
         self.__doc__ = describe.__doc__
 
@@ -84,12 +85,22 @@ class Awaited(Generic[A, P, T]):
 
 
 class TenantHandle(Generic[R]):
-    """A handle of one tenant; its areas are Parts, and R plays their programs."""
+    """A handle of one tenant; its areas are Parts, and R plays their programs.
 
-    def __init__(self, contract: Contract, tenant: TenantId, runner: R) -> None:
+    Reads are counted by the recorder, if there is one.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        tenant: TenantId,
+        runner: R,
+        recorder: AccessRecorder | None = None,
+    ) -> None:
         self.contract = contract
         self.tenant = tenant
         self.runner = runner
+        self.recorder = recorder
 
 
 class Part(Generic[A, R, F]):
@@ -121,7 +132,9 @@ class Part(Generic[A, R, F]):
         """Return the area of this handle, the same one each time."""
         if handle is None:
             return self
-        made = self._form(self._area(handle.contract, handle.tenant, self._family), handle.runner)
+        area = self._area(handle.contract, handle.tenant, self._family)
+        area.recorder = handle.recorder
+        made = self._form(area, handle.runner)
         # What lies in the handle goes before this descriptor.
         handle.__dict__[self._name] = made
         return made

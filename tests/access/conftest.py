@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,20 +15,37 @@ from kryonix_cache.reference_impl.access import TenantUsers
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import default_contract
 from tests.targets.servers import redis_binary
-from tests.versions.conftest import NAMED, PACKAGED, program_of
+from tests.versions.conftest import IN_OWN_ENVIRONMENT, NAMED, PACKAGED, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["redis_binary"]
 
 # The package has an environment of its own; elsewhere each of its tests would be a skip.
-_PACKAGED = [PACKAGED] if find_spec(PACKAGED) else []
+_RARE = [*([PACKAGED] if find_spec(PACKAGED) else []), *NAMED]
+# The environment `versions` adds them, and plays nothing again that `test` plays.
+_ADDS = IN_OWN_ENVIRONMENT and bool(_RARE)
 _NUMBERS = itertools.count()
 
 
-@pytest.fixture(scope="session", params=["installed", "embedded", *_PACKAGED, *NAMED])
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of this folder that are the same for every server."""
+    if not _ADDS:
+        return
+    here = Path(__file__).parent
+    same = [
+        item
+        for item in items
+        if isinstance(item, pytest.Function)
+        and here in item.path.parents
+        and "program" not in item.fixturenames
+    ]
+    config.hook.pytest_deselected(items=same)
+    items[:] = [item for item in items if item not in same]
+
+
+@pytest.fixture(scope="session", params=_RARE if _ADDS else ["installed", "embedded", *_RARE])
 def program(request: pytest.FixtureRequest) -> Path:
     return program_of(request.param)
 

@@ -84,14 +84,15 @@ def test_what_is_only_read_has_no_write_in_its_selector() -> None:
             assert not each.commands & writes
 
 
-def test_each_selector_belongs_to_one_database_and_one_type() -> None:
+def test_each_selector_belongs_to_the_home_of_its_families_and_to_one_type() -> None:
     for each in plan_user(OWN, "acme", VALKEY).selectors:
         assert each.databases is not None
-        assert len(each.databases) == 1
-        (number,) = each.databases
         patterns = {key.partition("~")[2] for key in each.keys}
+        homes = {known.databases for known in OWN.families if known.per_tenant}
+        assert len(each.databases) == 1 or tuple(sorted(each.databases)) in homes
         types = {
             known.type
+            for number in each.databases
             for known in OWN.families_in(number)
             for pattern in patterns
             if known.pattern.replace("{tenant}", "acme").split(":")[:2] == pattern.split(":")[:2]

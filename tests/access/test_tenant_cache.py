@@ -149,7 +149,7 @@ def test_what_is_only_read_is_read_or_closed_and_never_written(
         family.name in plan_user(CONTRACT, tenant, read_dialect(pools[0], CONTRACT.access)).families
     )
     client = own[family.databases[0]]
-    reads = {"hash": "HGETALL", "string": "GET", "list": "LLEN"}
+    reads = {"hash": "HGETALL", "string": "GET", "list": "LLEN", "zset": "ZCARD"}
     reply = ask(client, reads[family.type], key)
     assert denied(reply) is not readable
     for write in (("DEL", key), ("EXPIRE", key, "1"), ("HSET", key, "a", "b"), ("SET", key, "x")):

@@ -64,7 +64,7 @@ def surroundings(variables: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("KRYONIX_", "GITHUB_STEP", "PYTEST_"))
     }
-    return kept | {"COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"} | dict(variables)
+    return kept | {"COLUMNS": "200"} | dict(variables)
 
 
 def start(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.connection import Endpoint
 
 DIGEST_ALLOWED = {"enable-debug-command": "yes"}
+POLL_SECONDS = 0.005
+"""Waiting without a pause would take the time of the run that is waited for."""
 
 
 def right_directives(profile: str = "ci") -> dict[str, str]:
@@ -72,6 +74,7 @@ def wait_for_own_keys(endpoint: Endpoint, process: subprocess.Popen[str]) -> Non
             for key in client.scan_iter(match="tenant:ct-*", count=1000):
                 if client.pttl(key) > 0:
                     return
+            time.sleep(POLL_SECONDS)
     raise AssertionError("".join(process.communicate()))
 
 
@@ -82,4 +85,5 @@ def wait_for_disconnection(endpoint: Endpoint, seconds: float = 10) -> None:
         while time.monotonic() < deadline:
             if not any(each["name"].startswith("kryonix:") for each in client.client_list()):
                 return
+            time.sleep(POLL_SECONDS)
     raise TimeoutError("the run is still connected")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = ("--target", "embedded")
 ON_THE_TARGET = "isolation.read,isolation.list,isolation.write,isolation.delete"
+TARGET_AND_BENCH = ("--select", f"{ON_THE_TARGET},isolation.own-namespace")
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_target_that_is_lost_on_the_way_is_an_error(
 def test_an_interrupted_run_cleans_up_and_has_no_verdict(
     number: signal.Signals, server: ServerProcess, tmp_path: Path
 ) -> None:
-    process = start(out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
+    process = start(*TARGET_AND_BENCH, out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
     wait_for_own_keys(server.endpoint, process)
     if number is signal.SIGINT:
         os.killpg(process.pid, number)
@@ -140,7 +141,7 @@ def test_a_run_that_is_interrupted_while_it_starts_ends_in_order(tmp_path: Path)
 
 
 def test_a_run_whose_process_dies_has_no_verdict(server: ServerProcess, tmp_path: Path) -> None:
-    process = start(out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
+    process = start(*TARGET_AND_BENCH, out=tmp_path, KRYONIX_TARGET=url_of(server.endpoint))
     wait_for_own_keys(server.endpoint, process)
     with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:  # noqa: PTH123
         child = int(file.read().split()[0])
@@ -237,3 +238,18 @@ def test_a_system_that_breaks_when_imported_is_refused(tmp_path: Path) -> None:
     assert run.code == 4
     assert "raised ZeroDivisionError when imported: while it was imported" in run.errors
     assert "Traceback" not in run.errors
+
+
+def test_a_plugin_that_is_installed_for_other_tests_is_not_loaded(tmp_path: Path) -> None:
+    """Whatever pytest finds in an environment, the run is the same."""
+    metadata = tmp_path / "plugins" / "stranger-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[pytest11]\nstranger = stranger\n")
+    (metadata.parent / "stranger.py").write_text("raise RuntimeError('loaded')\n")
+    run = conformance(
+        *(*EMBEDDED, "--select", "isolation.key-builder"),
+        out=tmp_path / "out",
+        PYTHONPATH=str(metadata.parent),
+    )
+    assert run.code == 0, run.output + run.errors

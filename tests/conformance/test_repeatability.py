@@ -105,3 +105,17 @@ def test_another_seed_gives_other_programs(tmp_path: Path) -> None:
     first, second = (run.result("isolation.read") for run in runs)
     assert first.outcome == second.outcome == "pass"
     assert first.operations != second.operations
+
+
+def test_the_same_seed_replays_the_same_requests_to_an_optimiser(tmp_path: Path) -> None:
+    """What came of them is told in the reason: hit rates, confidence, how often it was right."""
+    first, second, other = (
+        conformance(
+            *("--target", "embedded", "--select", "optimiser.prediction-value", "--seed", seed),
+            out=tmp_path / name,
+        ).result("optimiser.prediction-value")
+        for name, seed in (("first", "5"), ("second", "5"), ("other", "6"))
+    )
+    assert first.outcome == second.outcome == other.outcome == "pass"
+    assert (first.reason, first.observations) == (second.reason, second.observations)
+    assert first.reason != other.reason

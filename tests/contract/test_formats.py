@@ -43,6 +43,7 @@ REFUSED: dict[str, list[str]] = {
     "hour": [*ODD_NUMBERS, "24", "-1", "9.5"],
     "timezone": ["", "Brasilia", "America/Sao Paulo", "../etc/passwd"],
     "timeline-member": ["", "response_time:145", "1737972000:x", "1:x:1"],
+    "access": ["", "9:a:b", "24:a:b", "09:a", "09::b", "09:a:b:c", "09:a:b/c"],
     "json": ["", "{", "NaN", "Infinity", "{'a':1}", DEEP],
     "json-object": ["", "[]", "1", "null", DEEP],
     "json-list": ["", "{}", "1", DEEP],

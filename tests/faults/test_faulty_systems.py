@@ -30,6 +30,12 @@ FAULTY_MODULES = (
     "times",
     "areas",
     "ids",
+    "discoveries",
+    "analyses",
+    "extensions",
+    "inventions",
+    "claims",
+    "schedules",
 )
 # Not a matter of a system: what the judges of a server and of keys decide, and the contract's
 # own key builder.

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import re
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,7 @@ from kryonix_cache.fixtures.targets.server import ServerProcess
 from kryonix_cache.reference_impl.async_connection import AsyncPools
 from kryonix_cache.reference_impl.connection import Pools
 from kryonix_cache.reference_impl.contract import default_contract
+from kryonix_cache.reference_impl.demand import history
 from tests.packaging.tree import ROOT, files
 
 if TYPE_CHECKING:
@@ -117,3 +119,24 @@ def test_the_examples_of_the_tenant_cache_run(redis_binary: Path, number: int) -
             assert pools[1].exists(
                 default_contract().key("api-cache", tenant="acme", module="crm", endpoint="users")
             )
+
+
+def test_the_examples_of_counted_reads_run(
+    redis_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One counts a read, and the other one learns three from the log that the page shows."""
+    now = datetime.now(UTC)
+    header, line = blocks("docs/tenant-cache.md", "text")[0].splitlines()
+    shown = line.partition(",")[0]
+    log = f"{header}\n{line.replace(shown, now.isoformat())}\n"
+    (tmp_path / "access.csv.gz").write_bytes(gzip.compress(log.encode()))
+    monkeypatch.chdir(tmp_path)
+    counting, learning = blocks("docs/tenant-cache.md", "python")[2:]
+    with ServerProcess(redis_binary, ServerPlan(open_access=True)) as server:
+        for example in (counting, learning):
+            code = example.replace("localhost:6379", f"127.0.0.1:{server.port}")
+            exec(compile(code, "tenant-cache.md", "exec"), {"__name__": "example"})
+        with Pools(server.endpoint) as pools:
+            later = now + timedelta(hours=1)
+            demand, problems = history.load(pools, default_contract(), "acme", later)
+    assert (demand.items, demand.counts.sum(), problems) == (("api-cache:crm.users",), 4.0, [])

@@ -90,7 +90,7 @@ def test_each_tenant_has_a_key_of_every_family_that_belongs_to_tenants() -> None
         families[found.tenant].add(found.family.name)
     system = families.pop(None)
 
-    expected = {family.name for family in CONTRACT.tenant_families}
+    expected = {family.name for family in CONTRACT.seeded_families}
     assert families == dict.fromkeys(synthetic_tenant_ids(CONTRACT, 5, SEED), expected)
     assert {"mobile-session-template", "sector-template", "database-info"} <= system
     assert not {"creation-queue", "shared-performance-events", "phone-verification"} & system
@@ -240,7 +240,7 @@ def test_what_the_generator_cannot_make_is_said_in_one_sentence(
 
 def test_a_thousand_tenants_are_written_whole_and_removed_whole(pools: Pools) -> None:
     plan = plan_of(1000)
-    planned = 1000 * len(CONTRACT.tenant_families) + 16
+    planned = 1000 * len(CONTRACT.seeded_families) + 16
     assert Seeder(pools).seed(plan) == SeedReport(planned, planned, 0)
     assert sum(pools[database].dbsize() for database in DATABASES) == planned >= 31_000
 
@@ -266,7 +266,7 @@ def test_what_is_on_the_server_is_what_the_plan_says(pools: Pools) -> None:
 def test_more_tenants_can_be_added_to_those_that_are_there(redis_pools: Pools) -> None:
     Seeder(redis_pools).seed(plan_of(5))
     report = Seeder(redis_pools).seed(plan_of(8))
-    assert report.written == 3 * len(CONTRACT.tenant_families)
+    assert report.written == 3 * len(CONTRACT.seeded_families)
 
 
 def test_sample_and_synthetic_tenants_live_on_one_server(redis_pools: Pools) -> None:
@@ -278,7 +278,7 @@ def test_sample_and_synthetic_tenants_live_on_one_server(redis_pools: Pools) -> 
 
     assert report.shared == 6
     removal = Seeder(redis_pools).unseed(plan)
-    assert (removal.removed, removal.needed) == (2 * len(CONTRACT.tenant_families), 10)
+    assert (removal.removed, removal.needed) == (2 * len(CONTRACT.seeded_families), 10)
     assert (removal.shared, removal.changed) == (6, ())
     after = values(redis_pools)
     assert {place: after[place] for place in before} == before
@@ -299,7 +299,7 @@ def test_a_set_of_tenants_leaves_the_keys_that_another_set_needs(
         assert values(redis_pools) == before
     would = Seeder(redis_pools).unseed(part, dry_run=True)
     assert Seeder(redis_pools).unseed(part) == would
-    assert (would.removed, would.needed) == (len(CONTRACT.tenant_families), 16)
+    assert (would.removed, would.needed) == (len(CONTRACT.seeded_families), 16)
 
     rest = SyntheticPlan(CONTRACT, ["b", "c"], seeded)
     would = Seeder(redis_pools).unseed(rest, dry_run=True)

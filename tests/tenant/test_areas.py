@@ -387,7 +387,7 @@ def test_two_who_touch_one_connection_at_once_both_succeed(cache: TenantCache) -
 
 
 COSTS: dict[str, tuple[Callable[[TenantCache], object], int]] = {
-    "put": (lambda cache: cache.answers.put("crm", "a", 1, ttl=9), 1),
+    "put": (lambda cache: cache.answers.put("crm", "a", 1, ttl=9), 2),
     "get": (lambda cache: cache.answers.get("crm", "a"), 1),
     "start": (lambda cache: cache.sessions.start("s", {"user_id": "u"}), 5),
     "read": (lambda cache: cache.sessions.read("s"), 1),

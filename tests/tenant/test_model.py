@@ -78,6 +78,11 @@ class TenantMachine(RuleBasedStateMachine):
     def awaited(self, way: Way, made: Any) -> Any:
         return self.runner.run(made) if way == "await" else made
 
+    def drop_preloads(self, tenant: str, module: str, item: str) -> None:
+        """Forget what was fetched ahead: it ends with a newer answer, and with a deletion."""
+        self.model[tenant]["warmed"].pop((module, item), None)
+        self.model[tenant]["preloaded"].pop(f"{module}.{item}", None)
+
     def teardown(self) -> None:
         for database, key in self.keys():
             self.pools[database].delete(key)
@@ -102,6 +107,8 @@ class TenantMachine(RuleBasedStateMachine):
         self, *, tenant: str, area: str, module: str, item: str, n: int, ttl: int, way: Way
     ) -> None:
         self.call(tenant, way, area, "put", module, item, {"n": n}, ttl=ttl)
+        if area == "answers":
+            self.drop_preloads(tenant, module, item)
         self.model[tenant][area][module, item] = ({"n": n}, ttl)
 
     @rule(
@@ -123,6 +130,8 @@ class TenantMachine(RuleBasedStateMachine):
         way=asked,
     )
     def drop(self, *, tenant: str, area: str, module: str, item: str, way: Way) -> None:
+        if area == "answers":
+            self.drop_preloads(tenant, module, item)
         there = self.model[tenant][area].pop((module, item), None) is not None
         assert self.call(tenant, way, area, "delete", module, item) is there
 

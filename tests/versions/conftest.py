@@ -22,6 +22,8 @@ PACKAGED_UNTIL = (3, 12)
 
 PLATFORM = (sys.platform, platform.machine())
 NAMED = tuple(filter(None, os.environ.get(SERVERS_VARIABLE, "").split(os.pathsep)))
+IN_OWN_ENVIRONMENT = os.environ.get("TOX_ENV_NAME") == "versions"
+"""Whether the tests of other folders are here for the servers that other environments lack."""
 
 
 @pytest.fixture(scope="session", params=["installed", "embedded", PACKAGED, *NAMED])
@@ -65,10 +67,9 @@ def _packaged() -> Path:
     spec = find_spec(PACKAGED)
     if spec is None or spec.origin is None:
         published = sys.version_info[:2] <= PACKAGED_UNTIL and PLATFORM == ("linux", "x86_64")
-        in_own_environment = os.environ.get("TOX_ENV_NAME") == "versions"
         return _absent(
             f"{PACKAGED} is not installed: tox -e versions has it",
-            expected=published and in_own_environment,
+            expected=published and IN_OWN_ENVIRONMENT,
         )
     return Path(spec.origin).parent / "bin" / "redis-server"
 

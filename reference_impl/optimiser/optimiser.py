@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One run of the optimiser: lock, one pass, then tenant by tenant.
+
+A tenant's turn is history, forecast, analysis, actions, records, and the folding of its reads. What
+goes wrong in it stays in it, so that one broken tenant stops none of the others; what concerns the
+server, the lock or the account stops the run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import time
+from contextlib import ExitStack
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import redis
+
+from kryonix_cache.reference_impl.demand import history
+from kryonix_cache.reference_impl.demand.series import SECONDS_OF_HOUR
+from kryonix_cache.reference_impl.errors import (
+    ContentionError,
+    FormatError,
+    KeyPartError,
+    KryonixError,
+)
+from kryonix_cache.reference_impl.optimiser import rules
+from kryonix_cache.reference_impl.optimiser.actions import Actions
+from kryonix_cache.reference_impl.optimiser.collection import collect
+from kryonix_cache.reference_impl.optimiser.errors import (
+    MomentInvalidError,
+    NoOptimiserRulesError,
+    OptimisationLostError,
+)
+from kryonix_cache.reference_impl.optimiser.figures import FigureReader
+from kryonix_cache.reference_impl.optimiser.lock import OptimiserLock
+from kryonix_cache.reference_impl.optimiser.presence import is_there
+from kryonix_cache.reference_impl.optimiser.records import Outcome, Records
+from kryonix_cache.reference_impl.optimiser.report import Problem, Report, TenantReport
+from kryonix_cache.reference_impl.optimiser.sections import analyse
+from kryonix_cache.reference_impl.prediction.forecast import forecast
+from kryonix_cache.reference_impl.tenant.families import PRELOADED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from datetime import datetime
+
+    from kryonix_cache.reference_impl.connection import Clients
+    from kryonix_cache.reference_impl.contract import Contract
+    from kryonix_cache.reference_impl.contract.model import OptimiserRule
+    from kryonix_cache.reference_impl.demand.series import Demand
+    from kryonix_cache.reference_impl.optimiser.analysis import Analysis
+    from kryonix_cache.reference_impl.optimiser.collection import Collected
+    from kryonix_cache.reference_impl.optimiser.facts import TenantFacts
+    from kryonix_cache.reference_impl.optimiser.figures import Figures
+    from kryonix_cache.reference_impl.optimiser.report import Change
+    from kryonix_cache.reference_impl.prediction.model import Forecast
+
+    Loader = Callable[[str, str], object | None]
+    Progress = Callable[[str, int, int | None], None]
+
+TENANTS_AT_ONCE = 50
+"""Whose figures and histories are read in one go."""
+
+RENEWAL_S = 30.0
+
+_OF_ONE_TENANT = (ContentionError, FormatError, KeyPartError)
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_HOST = 64
+ERASED = "its keys went away during the run, so nothing was written for it"
+
+
+class Optimiser:
+    """Analyses tenants and acts on what it finds.
+
+    `loader` gives the real value of an item of a tenant. `progress` is told of a stage (`keys`,
+    `tenants`), how much of it was done since, and how much there is in all, if that is known.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        clients: Clients,
+        *,
+        loader: Loader | None = None,
+        progress: Progress | None = None,
+        max_impact: float = 1.0,
+    ) -> None:
+        if contract.optimiser is None:
+            raise NoOptimiserRulesError(contract.name)
+        self._contract = contract
+        self._clients = clients
+        self._loader = loader
+        self._progress = progress or _silent
+        self._max_impact = max_impact
+
+    def optimise(
+        self, *, at: datetime, tenants: Collection[str] | None = None, dry_run: bool = False
+    ) -> Report:
+        """Analyse the tenants, all that have keys for None, and act on what is found.
+
+        `at` is taken for the present. A dry run writes nothing, and so needs no lock.
+
+        Raises:
+            OptimiserBusyError: another run holds the lock.
+            InvalidTenantIdError: a tenant has no valid id.
+            MomentInvalidError: `at` has no offset from UTC (E27).
+            TargetLostError: the server went away.
+            ReadDeniedError: this user may not run one of the commands.
+
+        """
+        if at.tzinfo is None:
+            raise MomentInvalidError(at.isoformat())
+        chosen = None if tenants is None else {self._contract.tenant.parse(t) for t in tenants}
+        moment = at.astimezone(UTC)
+        run = f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        with ExitStack() as held:
+            lock = None
+            if not dry_run:
+                lock = held.enter_context(OptimiserLock(self._clients, self._contract, _owner(run)))
+            return _Run(
+                self._contract,
+                self._clients,
+                run=run,
+                at=moment,
+                dry_run=dry_run,
+                loader=self._loader,
+                beat=_Beat(lock),
+                progress=self._progress,
+            ).go(chosen, self._max_impact)
+
+
+class _Beat:
+    """Renews the lock now and then while there is work to do."""
+
+    def __init__(self, lock: OptimiserLock | None) -> None:
+        self._lock = lock
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if self._lock is not None and now - self._last >= RENEWAL_S:
+            self._lock.renew()
+            self._last = now
+
+
+class _Run:
+    """What belongs to one run."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        clients: Clients,
+        *,
+        run: str,
+        at: datetime,
+        dry_run: bool,
+        loader: Loader | None,
+        beat: _Beat,
+        progress: Progress,
+    ) -> None:
+        assert contract.optimiser is not None
+        self._contract = contract
+        self._rule: OptimiserRule = contract.optimiser
+        self._clients = clients
+        self._run, self._at, self._dry_run = run, at, dry_run
+        self._beat = beat
+        self._loads = loader is not None
+        self._progress = progress
+        self._figures = FigureReader(clients, contract)
+        self._records = Records(clients, contract)
+        self._actions = Actions(contract, clients, run=run, at=at, loader=loader, dry_run=dry_run)
+        # The hour that most of a preload's life lies in.
+        half = SECONDS_OF_HOUR // 2
+        self._hour = int(at.timestamp() + half) // SECONDS_OF_HOUR
+        self._lifetime_s = float(contract.family(PRELOADED).ttl.max_seconds or SECONDS_OF_HOUR)
+
+    def go(self, chosen: Collection[str] | None, max_impact: float) -> Report:
+        collected = collect(
+            self._clients,
+            self._contract,
+            tenants=chosen,
+            max_impact=max_impact,
+            seen=self._seen,
+        )
+        reports: dict[str, TenantReport] = {}
+        facts = list(collected.tenants.values())
+        for some in _portions(facts):
+            for report in self._portion(some):
+                reports[report.tenant] = report
+                self._progress("tenants", 1, len(facts))
+                self._beat()
+        for tenant in sorted(set(chosen or ()) - set(reports)):
+            problem = Problem(f"tenant {tenant}", "it has no key in any database")
+            reports[tenant] = TenantReport(tenant, None, (), (problem,))
+        return Report(
+            run=self._run,
+            at=self._at,
+            dry_run=self._dry_run,
+            tenants=reports,
+            problems=_of_nobody(collected),
+            keys=collected.keys,
+        )
+
+    def _seen(self, keys: int) -> None:
+        self._progress("keys", keys, None)
+        self._beat()
+
+    def _portion(self, some: Sequence[TenantFacts]) -> Iterator[TenantReport]:
+        tenants = [facts.tenant for facts in some]
+        figures = self._figures.read(tenants)
+        demands = history.load_many(self._clients, self._contract, tenants, self._at)
+        for facts in some:
+            demand, problems = demands[facts.tenant]
+            yield self._tenant(facts, figures[facts.tenant], demand, problems)
+
+    def _tenant(
+        self, facts: TenantFacts, figures: Figures, demand: Demand, before: Sequence[Problem]
+    ) -> TenantReport:
+        analysis: Analysis | None = None
+        changes: tuple[Change, ...] = ()
+        problems = list(before)
+        try:
+            analysis, found = analyse(
+                self._contract, facts, figures, demand, self._forecast(demand)
+            )
+            problems += found
+            present = self._dry_run or is_there(self._clients, facts)
+            if present:
+                changes, found = self._actions.act(facts, analysis)
+                problems += found
+            if not self._dry_run:
+                # Only a loader takes so long that it is worth another look.
+                present = present and (not self._loads or is_there(self._clients, facts))
+                problems += self._finish(facts, analysis, demand, changes, present=present)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise OptimisationLostError(self._run, facts.tenant, str(error)) from error
+        except _OF_ONE_TENANT as error:
+            problems.append(Problem(f"tenant {facts.tenant}", str(error)))
+        except KryonixError:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever one tenant's data leads to stays with it)
+            what = f"{type(error).__name__}: {error}"
+            problems.append(Problem(f"tenant {facts.tenant}", what))
+        return TenantReport(facts.tenant, analysis, changes, tuple(problems))
+
+    def _forecast(self, demand: Demand) -> Forecast:
+        return forecast(
+            demand, self._hour, lifetime_s=self._lifetime_s, budget=self._rule.preload_items
+        )
+
+    def _finish(
+        self,
+        facts: TenantFacts,
+        analysis: Analysis,
+        demand: Demand,
+        changes: Sequence[Change],
+        *,
+        present: bool,
+    ) -> list[Problem]:
+        """Write the records and fold the reads, unless the tenant was erased meanwhile."""
+        tenant = facts.tenant
+        if present:
+            outcome = Outcome(
+                tenant,
+                self._at,
+                analysis,
+                demand,
+                rules.opportunities(self._rule, analysis),
+                changes,
+            )
+            problems = self._records.write(outcome)
+            problems += history.fold(self._clients, self._contract, tenant, self._at)
+            if is_there(self._clients, facts):
+                return problems
+            self._records.remove(tenant)
+        return [Problem(f"tenant {tenant}", ERASED)]
+
+
+def _of_nobody(collected: Collected) -> tuple[Problem, ...]:
+    if not collected.unknown:
+        return collected.problems
+    what = f"{collected.unknown} keys belong to no family of the contract and were skipped"
+    return (*collected.problems, Problem("all databases", what))
+
+
+def _portions(facts: Sequence[TenantFacts]) -> Iterator[Sequence[TenantFacts]]:
+    for start in range(0, len(facts), TENANTS_AT_ONCE):
+        yield facts[start : start + TENANTS_AT_ONCE]
+
+
+def _owner(run: str) -> str:
+    host = _NO_NAME.sub("-", socket.gethostname())[:_LONGEST_HOST]
+    return f"{run}-{host}-{os.getpid()}"
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Tell nobody."""
