@@ -84,7 +84,8 @@ class AsyncAccidents:
         felt = await self.aftermath(call, at_once=blow.at_once)
         await self._judged(call, task, hit="cancellations", firmly=firmly)
         await self.caller.check()
-        if short or (landed and felt):
+        # Where nothing is held back, who asks may be answered before anybody can look.
+        if short or (landed and (felt or timeless)):
             self.landings.note(call, blow)
 
     def _came_whole(self, before: Counters, blow: Blow) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.accidents.callers import Call
     from kryonix_cache.conformance.accidents.scene import Scene
 
-ATTEMPTS = 5
+ATTEMPTS = 10
 
 
 class Landings:

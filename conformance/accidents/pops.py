@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 QUEUE = "mail"
 _WAIT_SECONDS = 0.15
+"""How long a pop waits that is to time out; the double where that was not long enough."""
+
+_LONG_SECONDS = 3.0
+"""How long one waits that is ended by something else."""
+
 _BLOCKED_SECONDS = 0.05
 """Less than a pop waits, so that one that asks again and again is hit as well."""
 
@@ -44,6 +49,7 @@ class PopAccidents:
         self.scene = scene
         self.witness = scene.witness(system)
         self._in_process = system.in_process
+        self._wait_seconds = _WAIT_SECONDS
         self._queues: Mapping[str, QueueHandle] = {
             name: system.queues.open(scene.run.id(name)) for name in NAMES
         }
@@ -129,9 +135,10 @@ class PopAccidents:
         """Let a pop wait until `reached`, and end it; return whether it came so far."""
         handle = self._queues[name]
         came: list[bool] = []
+        wait = self._wait_seconds if ending == "timed out" else _LONG_SECONDS
 
         def pop() -> Mapping[str, object] | None:
-            return handle.pop(QUEUE, wait=_WAIT_SECONDS)
+            return handle.pop(QUEUE, wait=wait)
 
         def noted(over: Callable[[], bool]) -> bool:
             came.append(reached(over))
@@ -140,16 +147,27 @@ class PopAccidents:
         try:
             if ending == "interrupted":
                 self._took(name, interrupted(pop, noted))
-                return any(came)
-            with ThreadPoolExecutor(1) as threads:
-                taken = threads.submit(pop)
-                noted(taken.done)
-                if ending == "cut":
-                    self.scene.proxy.cut()
-                self._took(name, taken.result())
+            else:
+                self._took(name, self._ended(pop, ending, noted))
         except (Exception, Interruption):  # noqa: BLE001 (a call that is hit may fail as it likes)
             self.witness.evidence.saw("interrupted_pops")
+        if not any(came):
+            self._wait_seconds *= 2
         return any(came)
+
+    def _ended(
+        self,
+        pop: Callable[[], Mapping[str, object] | None],
+        ending: Ending,
+        reached: Callable[[Callable[[], bool]], bool],
+    ) -> Mapping[str, object] | None:
+        """Make a pop in another thread, and cut its connection or let it time out."""
+        with ThreadPoolExecutor(1) as threads:
+            taken = threads.submit(pop)
+            reached(taken.done)
+            if ending == "cut":
+                self.scene.proxy.cut()
+            return taken.result()
 
     def _blocked(self, over: Callable[[], bool]) -> bool:
         """Wait until a client blocks; one that asks again and again never does."""
