@@ -77,15 +77,16 @@ class AsyncAccidents:
         before, task = await self._begun(call, blow)
         timeless = blow.moment in {"unsent", "turns"}
         withheld = self._withheld(before)
+        # Without others who ask, and with its reply let through, it may be over before.
         landed = task.cancel() and (timeless or withheld)
+        landed |= timeless and not blow.at_once
         firmly = landed and not timeless
         short = blow.moment == "part" and task.done() and self._came_whole(before, blow)
         await asyncio.wait({task}, timeout=_FIRM_SECONDS)
         felt = await self.aftermath(call, at_once=blow.at_once)
         await self._judged(call, task, hit="cancellations", firmly=firmly)
         await self.caller.check()
-        # Where nothing is held back, who asks may be answered before anybody can look.
-        if short or (landed and (felt or timeless)):
+        if short or (landed and felt):
             self.landings.note(call, blow)
 
     def _came_whole(self, before: Counters, blow: Blow) -> bool:
@@ -114,6 +115,8 @@ class AsyncAccidents:
             self.scene.proxy.freeze("replies")
         elif blow.moment == "part":
             self.scene.proxy.freeze("replies", after=blow.amount)
+        elif blow.at_once:
+            self.scene.proxy.freeze("replies")
 
     async def _reach_into(
         self, task: asyncio.Task[str | None], blow: Blow, before: Counters

@@ -27,7 +27,7 @@ QUEUE = "mail"
 _WAIT_SECONDS = 0.15
 """How long a pop waits that is to time out; the double where that was not long enough."""
 
-_LONG_SECONDS = 3.0
+_LONG_SECONDS = 1.0
 """How long one waits that is ended by something else."""
 
 _BLOCKED_SECONDS = 0.05
@@ -56,6 +56,7 @@ class PopAccidents:
         self._numbers = itertools.count(1)
         self._pushed: dict[str, set[str]] = {}
         self._taken: list[str] = []
+        self._lost = 0
 
     def begin(self) -> None:
         """Start from fresh connections and empty queues."""
@@ -63,6 +64,8 @@ class PopAccidents:
         self.witness.start_over()
         self._pushed = {name: set() for name in NAMES}
         self._taken = []
+        counters = self.scene.proxy.counters()
+        self._lost = counters.requests - counters.requests_passed
         for name in NAMES:
             self._raw().delete(self._key(name))
         self._check()
@@ -89,18 +92,7 @@ class PopAccidents:
         self.begin()
         others = ", another tenant popping at once" if at_once else ""
         self.witness.story.append(f"a.pop() was {ending} before its job came{others}")
-        before = self.scene.proxy.counters().replies
-
-        def reached(over: Callable[[], bool]) -> bool:
-            if not self._blocked(over):
-                return False
-            self.scene.proxy.freeze("replies")
-            self._push_past("a")
-            came = self.scene.reach("replies", before + 1, over)
-            # Where the pop's own wait was over first, the reply is another and the job is there.
-            return came and not self._raw().llen(self._key("a"))
-
-        landed = self._end_pop("a", ending, reached)
+        landed = self._end_pop("a", ending, self._job_held)
         if at_once:
             # All that the pop sent has been counted at the second look.
             self.scene.proxy.counters()
@@ -169,11 +161,38 @@ class PopAccidents:
                 self.scene.proxy.cut()
             return taken.result()
 
+    def _job_held(self, over: Callable[[], bool]) -> bool:
+        """Give a pop that waits a job, and hold it back on its way; False if it did not take it."""
+        proxy = self.scene.proxy
+        if not self._blocked(over):
+            return False
+        # One that asks again and again is held where it asks, or it would be an earlier answer
+        # that is held back, and the job would stay where it is.
+        proxy.freeze("requests")
+        while not self._asks() and not self._blocks():
+            if over():
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        before = proxy.counters().replies
+        proxy.freeze("replies")
+        self._push_past("a")
+        proxy.let_pass("requests")
+        came = self.scene.reach("replies", before + 1, over)
+        # Where the pop's own wait was over first, the answer is another and the job is there.
+        return came and not self._raw().llen(self._key("a"))
+
+    def _asks(self) -> bool:
+        counters = self.scene.proxy.counters()
+        return counters.requests > counters.requests_passed + self._lost
+
+    def _blocks(self) -> bool:
+        return bool(cast("dict[str, int]", self.scene.raw[0].info("clients"))["blocked_clients"])
+
     def _blocked(self, over: Callable[[], bool]) -> bool:
         """Wait until a client blocks; one that asks again and again never does."""
         until = time.monotonic() + _BLOCKED_SECONDS
         while not over() and time.monotonic() < until:
-            if cast("dict[str, int]", self.scene.raw[0].info("clients"))["blocked_clients"]:
+            if self._blocks():
                 return True
             time.sleep(_PAUSE_SECONDS)
         return not over()
