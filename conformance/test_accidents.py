@@ -262,12 +262,11 @@ def test_an_interrupted_pop_gives_its_job_to_nobody_else(scene: Scene, evidence:
             return
         accidents = PopAccidents(scene, system)
         for ending in ENDINGS:
+            told = f"a pop was {ending}"
             if ending != "timed out":
-                accidents.interrupt_waiting(ending)
-                evidence.settle()
+                demand(scene, partial(accidents.interrupt_waiting, ending), told)
             for at_once in (True, False):
-                accidents.lose_job(ending, at_once=at_once)
-                evidence.settle()
+                demand(scene, partial(accidents.lose_job, ending, at_once=at_once), told)
         for after in (0, 1, 3):
             accidents.break_push(after)
             evidence.settle()

@@ -23,10 +23,11 @@ from kryonix_cache.conformance.accidents.cells import (
 )
 from kryonix_cache.conformance.accidents.crowds import together
 from kryonix_cache.conformance.accidents.jobs import Jobs
+from kryonix_cache.conformance.accidents.landings import ATTEMPTS, demand, in_vain
 from kryonix_cache.reference_impl.tenant import families, serves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from kryonix_cache.conformance.accidents.cells import AsyncCell, Cell
     from kryonix_cache.conformance.accidents.scene import Scene
@@ -131,38 +132,57 @@ class Crew:
         """Let all workers write at once, and then read at once, cell by cell.
 
         They meet on cells of one kind, and on those of several kinds that one tenant has: what
-        is kept from one round trip to the next then belongs to another for sure.
+        is kept from one round trip to the next then belongs to another for sure. Reads may need
+        no round trip where the system remembers. Raises Inconclusive where writes never meet.
         """
         self.witness.story[:] = ["threads shared the handles"]
         for worker in self._workers:
             worker.caller.renew()
         alike = [(number, 0) for number in range(_CELLS_ALIKE)]
         for number, stride in [*alike, *((number, len(NAMES)) for number in range(len(NAMES)))]:
-            for make in (Worker.write, Worker.read):
-                calls = [
-                    partial(make, worker, number + stride * n)
-                    for n, worker in enumerate(self._workers)
-                ]
-                self.witness.evidence.saw("meetings", together(self.scene, calls))
+            meet = partial(self._make_at_once, number, stride)
+            demand(self.scene, partial(meet, Worker.write), f"{WORKERS} threads wrote at once")
+            meet(Worker.read)
+
+    def _make_at_once(self, number: int, stride: int, make: Callable[[Worker, int], None]) -> bool:
+        calls = [
+            partial(make, worker, number + stride * n) for n, worker in enumerate(self._workers)
+        ]
+        met = together(self.scene, calls)
+        self.witness.evidence.saw("meetings", met)
+        return met
 
     async def _meet_as_tasks(self, callers: Sequence[AsyncCaller]) -> None:
-        """Let all tasks write at once, and then read at once, cell by cell."""
+        """Do the same with tasks.
+
+        Raises Inconclusive where writes never meet.
+        """
         self.witness.story[:] = ["tasks shared the handles"]
         for caller in callers:
             await caller.renew()
         for number in range(len(callers[0].cells)):
-            for make in (_write, _read):
-                # What they do until all of them wait takes turns of the loop, and no time.
-                self.scene.proxy.freeze("replies")
-                try:
-                    tasks = [asyncio.create_task(make(caller, number)) for caller in callers]
-                    for _ in range(_TURNS):
-                        await asyncio.sleep(0)
-                    met = not any(task.done() for task in tasks)
-                    self.witness.evidence.saw("meetings", met)
-                finally:
-                    self.scene.proxy.let_pass()
-                await asyncio.gather(*tasks)
+            for _ in range(ATTEMPTS):
+                if await self._make_at_once_in_tasks(_write(each, number) for each in callers):
+                    break
+            else:
+                raise in_vain(f"{TASKS} tasks wrote at once")
+            await self._make_at_once_in_tasks(_read(each, number) for each in callers)
+
+    async def _make_at_once_in_tasks(
+        self, calls: Iterable[Coroutine[object, object, None]]
+    ) -> bool:
+        """Let no reply come before all tasks wait: that takes turns of the loop, and no time."""
+        self.scene.proxy.freeze("replies")
+        try:
+            tasks = [asyncio.create_task(call) for call in calls]
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            met = not any(task.done() for task in tasks)
+        finally:
+            self.scene.proxy.let_pass()
+        await asyncio.gather(*tasks)
+        self.witness.evidence.saw("meetings", met)
+        return met
 
     def _cut(self) -> None:
         self.scene.proxy.cut()

@@ -77,7 +77,9 @@ class AsyncAccidents:
         before, task = await self._begun(call, blow)
         timeless = blow.moment in {"unsent", "turns"}
         withheld = self._withheld(before)
+        # Without others who ask, and with its reply let through, it may be over before.
         landed = task.cancel() and (timeless or withheld)
+        landed |= timeless and not blow.at_once
         firmly = landed and not timeless
         short = blow.moment == "part" and task.done() and self._came_whole(before, blow)
         await asyncio.wait({task}, timeout=_FIRM_SECONDS)
@@ -113,6 +115,8 @@ class AsyncAccidents:
             self.scene.proxy.freeze("replies")
         elif blow.moment == "part":
             self.scene.proxy.freeze("replies", after=blow.amount)
+        elif blow.at_once:
+            self.scene.proxy.freeze("replies")
 
     async def _reach_into(
         self, task: asyncio.Task[str | None], blow: Blow, before: Counters

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kryonix_cache.conformance.accidents.callers import Call
     from kryonix_cache.conformance.accidents.scene import Scene
 
-ATTEMPTS = 5
+ATTEMPTS = 10
 
 
 class Landings:
@@ -52,7 +52,7 @@ class Landings:
                 if not self.missed([step]):
                     break
             else:
-                raise Inconclusive(_in_vain(told(step)))
+                raise in_vain(told(step))
 
 
 def demand(scene: Scene, accident: Callable[[], bool], told: str) -> None:
@@ -65,8 +65,11 @@ def demand(scene: Scene, accident: Callable[[], bool], told: str) -> None:
         scene.evidence.settle()
         if landed:
             return
-    raise Inconclusive(_in_vain(told))
+    raise in_vain(told)
 
 
-def _in_vain(told: str) -> str:
-    return f"{told}: in {ATTEMPTS} attempts nobody was hit who waited, or nobody asked in time"
+def in_vain(told: str) -> Inconclusive:
+    """Return what is raised for an accident that never landed."""
+    return Inconclusive(
+        f"{told}: in {ATTEMPTS} attempts nobody was hit who waited, or nobody asked in time"
+    )

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 QUEUE = "mail"
 _WAIT_SECONDS = 0.15
+"""How long a pop waits that is to time out; the double where that was not long enough."""
+
+_LONG_SECONDS = 1.0
+"""How long one waits that is ended by something else."""
+
 _BLOCKED_SECONDS = 0.05
 """Less than a pop waits, so that one that asks again and again is hit as well."""
 
@@ -43,12 +48,15 @@ class PopAccidents:
             raise NotOffered("the system offers no queues")
         self.scene = scene
         self.witness = scene.witness(system)
+        self._in_process = system.in_process
+        self._wait_seconds = _WAIT_SECONDS
         self._queues: Mapping[str, QueueHandle] = {
             name: system.queues.open(scene.run.id(name)) for name in NAMES
         }
         self._numbers = itertools.count(1)
         self._pushed: dict[str, set[str]] = {}
         self._taken: list[str] = []
+        self._lost = 0
 
     def begin(self) -> None:
         """Start from fresh connections and empty queues."""
@@ -56,44 +64,48 @@ class PopAccidents:
         self.witness.start_over()
         self._pushed = {name: set() for name in NAMES}
         self._taken = []
+        counters = self.scene.proxy.counters()
+        self._lost = counters.requests - counters.requests_passed
         for name in NAMES:
             self._raw().delete(self._key(name))
         self._check()
 
-    def interrupt_waiting(self, ending: Ending) -> None:
-        """End a pop that waits for a job; what is pushed then is not its any more."""
+    def interrupt_waiting(self, ending: Ending) -> bool:
+        """End a pop that waits for a job; what is pushed then is not its any more.
+
+        Returns whether it waited.
+        """
         self.begin()
         self.witness.story.append(f"a.pop() was {ending} while it waited")
-        self._end_pop("a", ending, self._blocked)
+        waited = self._end_pop("a", ending, self._blocked)
         self._push_past("a")
         self._take("ab")
         self._check()
+        return waited
 
-    def lose_job(self, ending: Ending, *, at_once: bool) -> None:
-        """End a pop whose job is under way; it may be lost, but must reach nobody else."""
+    def lose_job(self, ending: Ending, *, at_once: bool) -> bool:
+        """End a pop whose job is under way; it may be lost, but must reach nobody else.
+
+        Returns whether it was, and whether another tenant asked before it came, which a system
+        in another process decides.
+        """
         self.begin()
         others = ", another tenant popping at once" if at_once else ""
         self.witness.story.append(f"a.pop() was {ending} before its job came{others}")
-        before = self.scene.proxy.counters().replies
-
-        def reached(over: Callable[[], bool]) -> bool:
-            if not self._blocked(over):
-                return False
-            self.scene.proxy.freeze("replies")
-            self._push_past("a")
-            return self.scene.reach("replies", before + 1, over)
-
-        self._end_pop("a", ending, reached)
+        landed = self._end_pop("a", ending, self._job_held)
         if at_once:
+            # All that the pop sent has been counted at the second look.
+            self.scene.proxy.counters()
             sent = self.scene.proxy.counters().requests
             with ThreadPoolExecutor(1) as threads:
                 taken = threads.submit(self._take, "ab")
-                self.scene.reach("requests", sent + 1, taken.done)
+                landed &= self.scene.reach("requests", sent + 1, taken.done)
                 self.scene.proxy.let_pass()
                 taken.result()
         self.scene.proxy.let_pass()
         self._take("ab")
         self._check()
+        return landed or not self._in_process
 
     def break_push(self, after: int) -> None:
         """Cut the connection in the reply to a push; the job is there once or not at all."""
@@ -111,31 +123,76 @@ class PopAccidents:
 
     def _end_pop(
         self, name: str, ending: Ending, reached: Callable[[Callable[[], bool]], bool]
-    ) -> None:
-        """Let a pop wait until `reached`, and end it."""
+    ) -> bool:
+        """Let a pop wait until `reached`, and end it; return whether it came so far."""
         handle = self._queues[name]
+        came: list[bool] = []
+        wait = self._wait_seconds if ending == "timed out" else _LONG_SECONDS
 
         def pop() -> Mapping[str, object] | None:
-            return handle.pop(QUEUE, wait=_WAIT_SECONDS)
+            return handle.pop(QUEUE, wait=wait)
+
+        def noted(over: Callable[[], bool]) -> bool:
+            came.append(reached(over))
+            return came[-1]
 
         try:
             if ending == "interrupted":
-                self._took(name, interrupted(pop, reached))
-                return
-            with ThreadPoolExecutor(1) as threads:
-                taken = threads.submit(pop)
-                reached(taken.done)
-                if ending == "cut":
-                    self.scene.proxy.cut()
-                self._took(name, taken.result())
+                self._took(name, interrupted(pop, noted))
+            else:
+                self._took(name, self._ended(pop, ending, noted))
         except (Exception, Interruption):  # noqa: BLE001 (a call that is hit may fail as it likes)
             self.witness.evidence.saw("interrupted_pops")
+        if not any(came):
+            self._wait_seconds *= 2
+        return any(came)
+
+    def _ended(
+        self,
+        pop: Callable[[], Mapping[str, object] | None],
+        ending: Ending,
+        reached: Callable[[Callable[[], bool]], bool],
+    ) -> Mapping[str, object] | None:
+        """Make a pop in another thread, and cut its connection or let it time out."""
+        with ThreadPoolExecutor(1) as threads:
+            taken = threads.submit(pop)
+            reached(taken.done)
+            if ending == "cut":
+                self.scene.proxy.cut()
+            return taken.result()
+
+    def _job_held(self, over: Callable[[], bool]) -> bool:
+        """Give a pop that waits a job, and hold it back on its way; False if it did not take it."""
+        proxy = self.scene.proxy
+        if not self._blocked(over):
+            return False
+        # One that asks again and again is held where it asks, or it would be an earlier answer
+        # that is held back, and the job would stay where it is.
+        proxy.freeze("requests")
+        while not self._asks() and not self._blocks():
+            if over():
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        before = proxy.counters().replies
+        proxy.freeze("replies")
+        self._push_past("a")
+        proxy.let_pass("requests")
+        came = self.scene.reach("replies", before + 1, over)
+        # Where the pop's own wait was over first, the answer is another and the job is there.
+        return came and not self._raw().llen(self._key("a"))
+
+    def _asks(self) -> bool:
+        counters = self.scene.proxy.counters()
+        return counters.requests > counters.requests_passed + self._lost
+
+    def _blocks(self) -> bool:
+        return bool(cast("dict[str, int]", self.scene.raw[0].info("clients"))["blocked_clients"])
 
     def _blocked(self, over: Callable[[], bool]) -> bool:
         """Wait until a client blocks; one that asks again and again never does."""
         until = time.monotonic() + _BLOCKED_SECONDS
         while not over() and time.monotonic() < until:
-            if cast("dict[str, int]", self.scene.raw[0].info("clients"))["blocked_clients"]:
+            if self._blocks():
                 return True
             time.sleep(_PAUSE_SECONDS)
         return not over()

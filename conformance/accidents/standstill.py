@@ -45,7 +45,7 @@ def look_at_threads(threads: Iterable[Thread]) -> Look | None:
 
 
 def look_at_process(pid: int) -> Look | None:
-    """Return the same of the first thread of another process; what is over stands as well."""
+    """Return the same of the first thread of another process; one that has ended has no stand."""
     return "asleep" if _sleeps(str(pid)) else None
 
 
@@ -75,4 +75,4 @@ def _sleeps(which: str) -> bool:
         stat = Path(f"/proc/{which}/stat").read_text()
     except OSError:
         return True
-    return stat.rpartition(")")[2].split()[0] not in {"R", "D"}
+    return stat.rpartition(")")[2].split()[0] not in {"R", "D", "Z", "X"}

@@ -14,6 +14,7 @@ from kryonix_cache.conformance.accidents.cells import NAMES
 from kryonix_cache.conformance.accidents.jobs import Jobs
 from kryonix_cache.conformance.accidents.witness import Witness
 from kryonix_cache.conformance.evidence import Evidence
+from kryonix_cache.conformance.outcomes import Inconclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -63,7 +64,7 @@ class Queue:
 def one_after_the_other(pops: Sequence[Callable[[], object]]) -> bool:
     for pop in pops:
         pop()
-    return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,9 @@ def test_each_job_must_come_out_once(wrong: str, *, found: bool) -> None:
     Jobs(queues, Witness(evidence, in_process=True)).share_out(one_after_the_other)
     assert bool(evidence.total) == found
     assert evidence.observations["jobs"] > 0
+
+
+def test_pops_that_never_meet_are_inconclusive() -> None:
+    queues = {name: Queue() for name in NAMES}
+    with pytest.raises(Inconclusive, match="popped from one queue"):
+        Jobs(queues, Witness(Evidence(), in_process=True)).share_out(lambda _: False)
