@@ -8,6 +8,7 @@ send, or may not have its turn of the processor. Only who waits can be hit while
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -33,14 +34,14 @@ def look_at_threads(threads: Iterable[Thread]) -> Look | None:
     free, so that it runs, and another look is another one.
     """
     stands = []
-    frames = sys._current_frames()  # noqa: SLF001 (there is no other way to see where a thread is)
+    places = _places()
     for thread in threads:
-        frame = frames.get(thread.ident or 0)
-        if frame is None:
+        place = places.get(thread.ident or 0)
+        if place is None:
             continue
         if not _sleeps(f"self/task/{thread.native_id}"):
             return None
-        stands.append((thread.ident, id(frame), frame.f_lasti))
+        stands.append((thread.ident, place))
     return tuple(stands)
 
 
@@ -67,6 +68,24 @@ def standing(
             return True
         time.sleep(LOOK_SECONDS)
     return False
+
+
+def _places() -> dict[int, tuple[int, int]]:
+    """Return the frame and the instruction at which each thread of this process is.
+
+    Before Python 3.11.9 the whole process stands still for ever if garbage is collected while
+    the frames are listed, and another thread ends meanwhile (CPython issue 106883).
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return {
+            thread: (id(frame), frame.f_lasti)
+            for thread, frame in sys._current_frames().items()  # noqa: SLF001 (no other way)
+        }
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _sleeps(which: str) -> bool:

@@ -72,6 +72,41 @@ def test_a_thread_that_has_ended_stands_in_nobodys_way(stopped: threading.Event)
     assert standing(lambda: look_at_threads([ended, waiting]), lambda: False, seconds=10)
 
 
+COMING_AND_GOING = """
+import _thread, gc, os, threading, time
+from kryonix_cache.conformance.accidents.standstill import look_at_threads
+
+class Slow:
+    def __init__(self): self.me = self
+    def __del__(self): time.sleep(0.0001)
+
+def stay_a_little():
+    time.sleep(0.002)
+
+def come_and_go():
+    while True:
+        _thread.start_new_thread(stay_a_little, ())
+        time.sleep(0.0002)
+
+until = time.monotonic() + 4
+gc.set_threshold(5)
+for _ in range(3):
+    _thread.start_new_thread(come_and_go, ())
+while time.monotonic() < until:
+    Slow()
+    look_at_threads([threading.main_thread()])
+assert gc.isenabled()
+os._exit(0)
+"""
+
+
+def test_looking_never_stops_a_process_whose_threads_come_and_go_while_garbage_is_collected() -> (
+    None
+):
+    """Python before 3.11.9 does stop, for ever, when it lists frames and collects meanwhile."""
+    subprocess.run([sys.executable, "-c", COMING_AND_GOING], check=True, timeout=30)
+
+
 @on_linux
 @pytest.mark.parametrize(
     ("program", "stands"), [("import time; time.sleep(60)", True), ("while True: pass", False)]
