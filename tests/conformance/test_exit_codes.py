@@ -15,7 +15,9 @@ from junitparser import Error, Failure, JUnitXml
 from kryonix_cache.fixtures.faults.catalogue import PACKAGE
 from kryonix_cache.fixtures.targets.configuration import ServerPlan
 from kryonix_cache.fixtures.targets.server import ServerProcess, free_port
-from tests.conformance.runs import SECONDS, command, conformance, finish, start
+from tests.conformance.runs import SECONDS, finish, start
+from tests.conformance.runs import installed_command as command
+from tests.conformance.runs import installed_conformance as conformance
 from tests.conformance.servers import count_keys, right_directives, url_of, wait_for_own_keys
 
 if TYPE_CHECKING:

@@ -19,7 +19,9 @@ import pytest
 
 from kryonix_cache.reference_impl.connection import connect
 from kryonix_cache.reference_impl.contract import default_contract
-from tests.conformance.runs import command, conformance, finish, start, surroundings
+from tests.conformance.runs import SECONDS, finish, start, surroundings
+from tests.conformance.runs import installed_command as command
+from tests.conformance.runs import installed_conformance as conformance
 from tests.conformance.servers import (
     count_keys,
     digest,
@@ -127,7 +129,7 @@ def test_a_run_id_that_is_in_use_is_refused(server: ServerProcess, tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.returncode == 4, done.stdout + done.stderr
     assert f"The run id {RUN_ID} already has 1 keys on the target" in done.stdout + done.stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same seed gives the same run."""
+"""The same seed gives the same run, in processes whose hashes have different seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kryonix_cache.fixtures.faults.catalogue import PACKAGE
-from tests.conformance.runs import conformance
+from tests.conformance.runs import installed_conformance as conformance
 
 if TYPE_CHECKING:
     from pathlib import Path
