@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 if TYPE_CHECKING:
     from kryonix_cache.conformance.run import Depth
@@ -44,6 +46,12 @@ SETTINGS = settings(
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+# Hypothesis also draws the constants of the modules that it finds imported and that are installed
+# in no site-packages. So a seed would play other programs after a line of an adapter was changed,
+# and in a checkout others than in an installation. There is no setting for it.
+_constants = Constants()
+providers._get_local_constants = lambda: _constants  # noqa: SLF001 (see above)
+
 _NIGHTLY = 4
 
 

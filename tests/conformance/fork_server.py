@@ -42,9 +42,8 @@ def import_all() -> None:
     """
     Import what a run's conftest.py and tests import, and what the command needs of others.
 
-    No module of ours more: Hypothesis draws some of its values from the constants of the modules
-    that it finds imported, so a run would play other programs. These files themselves are pytest's
-    to import, as it rewrites their assertions.
+    No module of ours more, so that a run finds imported what it would find without a fork. These
+    files themselves are pytest's to import, as it rewrites their assertions.
     """
     # As the command does before numpy is imported, which reads it then.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

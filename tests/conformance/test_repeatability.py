@@ -94,6 +94,28 @@ def test_the_same_seed_gives_the_same_steps(requirement: str, tmp_path: Path) ->
     assert first.observations == second.observations
 
 
+def test_what_the_module_of_an_implementation_holds_does_not_change_the_steps(
+    tmp_path: Path,
+) -> None:
+    """So a finding can be played again after a line of the implementation was changed."""
+    numbers = [number * number + 123_457 for number in range(300)]
+    plain = "from kryonix_cache.fixtures.faults.plain import plain_system\n"
+    observations = []
+    for name, text in (("first", plain), ("second", f"{plain}NUMBERS = {numbers}\n")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "adapter.py").write_text(text)
+        run = conformance(
+            *("--target", "embedded", "--select", "isolation.list"),
+            *("--system", "adapter:plain_system"),
+            out=folder / "out",
+            cwd=folder,
+        )
+        observations.append(run.result("isolation.list").observations)
+    assert observations[0] == observations[1]
+    assert observations[0]["steps"] > 500
+
+
 def test_another_seed_gives_other_programs(tmp_path: Path) -> None:
     runs = [
         conformance(
