@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kryonix_cache.conformance.run import DEFAULT_PROFILE, RUNS, RunRequest, new_run_id
-from kryonix_cache.fixtures.reference import REFERENCE
+from kryonix_cache.fixtures.system import REFERENCE
 
 if TYPE_CHECKING:
     import pytest

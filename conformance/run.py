@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from kryonix_cache.conformance.errors import UsageError
 from kryonix_cache.conformance.registry import Registry, load_registry
 from kryonix_cache.conformance.waivers import load_waivers
-from kryonix_cache.fixtures.reference import REFERENCE
+from kryonix_cache.fixtures.system import REFERENCE
 from kryonix_cache.fixtures.targets.specification import refuse_empty
 from kryonix_cache.reference_impl.contract import Contract, Profile, load_contract
 from kryonix_cache.reference_impl.scan import impact_of

@@ -38,7 +38,7 @@ from kryonix_cache.conformance.run import (
     plan_run,
     split_ids,
 )
-from kryonix_cache.fixtures.reference import REFERENCE
+from kryonix_cache.fixtures.system import REFERENCE
 from kryonix_cache.fixtures.targets.specification import TARGET_VARIABLE
 from kryonix_cache.reports.errors import ReportError
 from kryonix_cache.reports.record import read_record
