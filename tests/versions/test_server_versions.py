@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from kryonix_cache.reports.record import Record
 
 START_SECONDS = 10.0
+SECONDS = 300
+OF_THE_SERVER = ("--select", "config,server,security,keyspace")
+WHOLE_ELSEWHERE = {
+    # tests/conformance/test_registry.py, tests/faults/test_faulty_systems.py, tox -e conformance.
+    "started": {"installed", "embedded"},
+    # tests/conformance/test_registry.py and test_footprint.py, on a live server.
+    "by hand": {"installed"},
+}
+"""The programs that other tests of the same CI judge whole; here they need what is of a server."""
+
 JUDGED = {Outcome.PASS, Outcome.FAIL, Outcome.NOT_APPLICABLE}
 
 
@@ -39,7 +49,7 @@ def run(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=SECONDS,
         check=False,
     )
     assert result.returncode == ends_with, result.stdout + result.stderr
@@ -66,6 +76,12 @@ def failed(record: Record) -> set[str]:
 def names_of(program: Path) -> str:
     """Return which names of directives the server knows (E03)."""
     return "modern" if "hash-max-listpack-entries" in known_directives(program) else "legacy"
+
+
+def selection(request: pytest.FixtureRequest, way: str) -> tuple[str, ...]:
+    """Return what selects the requirements that this program is judged by here."""
+    name = request.node.callspec.params["program"]
+    return OF_THE_SERVER if name in WHOLE_ELSEWHERE[way] else ()
 
 
 @pytest.fixture
@@ -118,13 +134,17 @@ def wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path
         client.close()
 
 
-def test_a_server_that_the_suite_starts_is_conformant(program: Path, tmp_path: Path) -> None:
+def test_a_server_that_the_suite_starts_is_conformant(
+    program: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """What a server lacks is said in the header, and leaves nothing unjudged."""
     product, version = product_of(program)
     folder = tmp_path / "path"
     folder.mkdir()
     (folder / f"{product}-server").symlink_to(program.absolute())
-    record = conformance(tmp_path / "runs", "--target", "local", path=folder)
+    record = conformance(
+        tmp_path / "runs", "--target", "local", *selection(request, "started"), path=folder
+    )
     target = record.header.target
     assert (target.kind, target.product, target.version) == ("local", product, version)
     assert ("listpack" in target.capabilities) == (names_of(program) == "modern")
@@ -133,7 +153,7 @@ def test_a_server_that_the_suite_starts_is_conformant(program: Path, tmp_path: P
 
 
 def test_a_server_started_by_hand_is_conformant_and_keeps_its_data(
-    program: Path, by_hand: str, tmp_path: Path
+    program: Path, by_hand: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """The configuration that the suite writes, with synthetic tenants, is judged conformant."""
     run("seed", "--target", by_hand, "--tenants", "20", "--quiet")
@@ -141,6 +161,7 @@ def test_a_server_started_by_hand_is_conformant_and_keeps_its_data(
         tmp_path / "runs",
         *("--target", by_hand, "--profile", "staging"),
         *("--config-file", tmp_path / "redis.conf"),
+        *selection(request, "by hand"),
     )
     assert record.header.target.version == product_of(program)[1]
     assert record.footer.verdict == "conformant"
