@@ -93,9 +93,11 @@ def conformance(
     return Run(done.returncode, done.stdout, done.stderr, out)
 
 
-def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: str, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run another of the commands."""
-    return _made(arguments, variables)
+    return _made(arguments, variables, cwd)
 
 
 def _made(

@@ -4,24 +4,24 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 
 from kryonix_cache.reference_impl.contract import FORMATS
+from tests.conformance.runs import command
 from tests.contract.contracts import OWN, SHOP_FILE, SHOP_TEXT
 
-COMMAND = Path(sys.executable).with_name("kryonix-cache")
+if TYPE_CHECKING:
+    import subprocess
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60
-    )
+    return command(*map(str, arguments))
 
 
 def test_check_counts_what_a_good_contract_holds() -> None:

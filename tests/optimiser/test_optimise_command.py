@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kryonix_cache.fixtures.targets.server import free_port
+from tests.conformance.runs import command
 from tests.optimiser.keyspace import put_answer, put_metrics, put_session
 from tests.seeding.observed import values
 
@@ -60,15 +61,7 @@ def environment() -> dict[str, str]:
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", COMMAND, "optimise", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=cwd,
-        timeout=120,
-        check=False,
-    )
+    return command("optimise", *map(str, arguments), cwd=cwd)
 
 
 def refused(result: subprocess.CompletedProcess[str], sentence: str, code: int = 4) -> None:

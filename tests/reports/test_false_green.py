@@ -6,9 +6,6 @@ The numbers are those of the project's list of such defects: F1, F2, F3, F5 and 
 that happen in the reporter.
 """
 
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -17,19 +14,12 @@ import pytest
 from kryonix_cache.reports.junit import render_junit
 from kryonix_cache.reports.record import RECORD_NAME, RecordWriter, read_record
 from kryonix_cache.reports.redaction import Redactor
+from tests.conformance.runs import command
 from tests.reports.records import FINISHED, Run, check, requirement, waiver
-
-_MAIN = "from kryonix_cache.conformance.cli.main import main; main()"
 
 
 def _exit_code(*arguments: object) -> int:
-    finished = subprocess.run(
-        [sys.executable, "-c", _MAIN, *map(str, arguments)],
-        capture_output=True,
-        check=False,
-        env={name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"},
-    )
-    return finished.returncode
+    return command(*map(str, arguments)).returncode
 
 
 def _red(junit: bytes) -> dict[str, str]:
@@ -52,8 +42,8 @@ def test_f1_reports_that_cannot_be_written_do_not_exit_with_0(tmp_path: Path) ->
 def test_f1_a_record_that_cannot_be_read_does_not_exit_with_0(tmp_path: Path) -> None:
     (tmp_path / RECORD_NAME).write_text("{}\n")
 
-    for command in (["verify"], ["verify", "--gate"], ["report"], ["diff", tmp_path]):
-        assert _exit_code(*command, tmp_path) == 4
+    for words in (["verify"], ["verify", "--gate"], ["report"], ["diff", tmp_path]):
+        assert _exit_code(*words, tmp_path) == 4
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,15 @@
 """`verify`, `diff`, `report` and `runs list` through the real command."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from tests.conformance.runs import command
 from tests.reports.records import Run, check, waiver
 from tests.reports.sample import deployment_run
 
-_MAIN = "from kryonix_cache.conformance.cli.main import main; main()"
 GREEN = Run(checks=[check("server.ping")])
 RED = Run(checks=[check("server.ping", "fail", "no answer")])
 
@@ -28,14 +25,7 @@ class Answer:
 
 
 def _command(*arguments: object, **environment: str) -> Answer:
-    bare = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
-    finished = subprocess.run(
-        [sys.executable, "-c", _MAIN, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**bare, "COLUMNS": "200", **environment},
-    )
+    finished = command(*map(str, arguments), **environment)
     return Answer(finished.returncode, finished.stdout, finished.stderr)
 
 

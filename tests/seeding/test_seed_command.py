@@ -3,37 +3,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kryonix_cache.fixtures.targets.server import ServerProcess, free_port
 from kryonix_cache.reference_impl.connection import Pools
+from tests.conformance.runs import command
 from tests.seeding.observed import DATABASES, observe
 from tests.seeding.servers import new_server, starter
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
-
-COMMAND = (
-    "import sys; from kryonix_cache.conformance.cli.main import main; "
-    "sys.argv[0] = 'kryonix-cache'; main()"
-)
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: text for name, text in os.environ.items() if not name.startswith("KRYONIX_")}
-    return subprocess.run(
-        [sys.executable, "-c", COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**clean, **environment},
-        timeout=120,
-        check=False,
-    )
+    return command(*map(str, arguments), **environment)
 
 
 def refused(result: subprocess.CompletedProcess[str], sentence: str, code: int = 4) -> bool:
@@ -183,8 +169,8 @@ def test_the_moment_is_stored_in_utc(url: str, redis_pools: Pools, at: str) -> N
 def test_nothing_is_sent_that_the_project_forbids(url: str, redis_pools: Pools) -> None:
     """The server's own count of commands is the witness."""
     for options in ((), ("--tenants", "5")):
-        for command in ("seed", "seed", "unseed"):
-            assert run(command, "--target", url, *options).returncode == 0
+        for name in ("seed", "seed", "unseed"):
+            assert run(name, "--target", url, *options).returncode == 0
     sent = redis_pools[0].info("commandstats").keys()
 
     assert "cmdstat_exec" in sent
