@@ -3,9 +3,9 @@
 Runs of the command, and what they left.
 
 `conformance` and `command` fork it from a process that has imported the suite (`fork_server.py`).
-`start`, `installed_conformance` and `installed_command` start the installed script, as a user does:
-tests of exit codes, signals, kills and of what the system lists of a process need that, and those
-of what two processes have in common.
+`start`, `start_command`, `installed_conformance` and `installed_command` start the installed
+script, as a user does: tests of exit codes, signals, kills and of what the system lists of a
+process need that, and those of what two processes have in common.
 """
 
 from __future__ import annotations
@@ -120,8 +120,14 @@ def start(
     *arguments: str, out: Path, cwd: Path | None = None, **variables: str
 ) -> subprocess.Popen[str]:
     """Start a conformance run in a process group of its own."""
-    line = command_line(["conformance", "--out", str(out), *arguments])
-    return _started(line, surroundings(variables), cwd)
+    return start_command("conformance", "--out", str(out), *arguments, cwd=cwd, **variables)
+
+
+def start_command(
+    *arguments: str, cwd: Path | None = None, **variables: str
+) -> subprocess.Popen[str]:
+    """Start any of the commands so."""
+    return _started(command_line(arguments), surroundings(variables), cwd)
 
 
 def finish(process: subprocess.Popen[str], out: Path, seconds: float = SECONDS) -> Run:

@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,20 +12,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kryonix_cache.fixtures.targets.server import free_port
-from tests.conformance.runs import command
+from tests.conformance.runs import command, start_command
 from tests.optimiser.keyspace import put_answer, put_metrics, put_session
 from tests.seeding.observed import values
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from kryonix_cache.fixtures.targets.server import ServerProcess
     from kryonix_cache.reference_impl.connection import Pools
 
-COMMAND = (
-    "import sys; from kryonix_cache.conformance.cli.main import main; "
-    "sys.argv[0] = 'kryonix-cache'; main()"
-)
 LOCK = "ai:optimiser:lock"
 MOBILE = {"user_id": "u1", "device_type": "mobile", "platform": "ios"}
 LOADERS = """
@@ -54,10 +48,6 @@ def folder(tmp_path: Path) -> Path:
     """Return a folder with a module of loaders."""
     (tmp_path / "shop_loaders.py").write_text(LOADERS, encoding="utf-8")
     return tmp_path
-
-
-def environment() -> dict[str, str]:
-    return {name: text for name, text in os.environ.items() if not name.startswith("KRYONIX_")}
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -227,15 +217,9 @@ def test_a_second_run_at_once_is_refused_in_one_sentence(url: str, redis_pools: 
 
 def test_an_interrupted_run_leaves_no_lock(url: str, redis_pools: Pools, folder: Path) -> None:
     put_busy_tenant(redis_pools, "acme")
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "optimise", "--target", url, "--loader",
-         "shop_loaders:hangs"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        cwd=folder,
-    )  # fmt: skip
+    process = start_command(
+        "optimise", "--target", url, "--loader", "shop_loaders:hangs", cwd=folder
+    )
     try:
         deadline = time.monotonic() + 60
         while not (folder / "asked").exists():
