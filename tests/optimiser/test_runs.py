@@ -114,6 +114,8 @@ def test_what_was_asked_for_every_morning_is_there_in_the_morning(
     assert 3590 < redis_pools[10].ttl("preload:tenant:acme:crm.dashboard") <= 3600
     prediction = redis_pools[10].hgetall("prediction:tenant:acme")
     assert prediction[b"next_hour_keys"] == b'["tenant:acme:api:crm:dashboard"]'
+    applied = redis_pools[10].hgetall("ai:recommendations:applied:acme")
+    assert applied[b"preload_strategy"] == b"1 item by the prediction seasonal"
     assert redis_pools[4].hget("ai:patterns:tenant:acme", "peak_hours") == b"[9]"
 
 
