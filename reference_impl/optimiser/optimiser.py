@@ -179,6 +179,9 @@ class _Run:
         half = SECONDS_OF_HOUR // 2
         self._hour = int(at.timestamp() + half) // SECONDS_OF_HOUR
         self._lifetime_s = float(contract.family(PRELOADED).ttl.max_seconds or SECONDS_OF_HOUR)
+        # What all runs of an hour may preload: each takes what is not warm by then.
+        runs_an_hour = max(1, SECONDS_OF_HOUR // self._rule.interval_s)
+        self._budget = self._rule.preload_items * runs_an_hour
 
     def go(self, chosen: Collection[str] | None, max_impact: float) -> Report:
         collected = collect(
@@ -250,9 +253,7 @@ class _Run:
         return TenantReport(facts.tenant, analysis, changes, tuple(problems))
 
     def _forecast(self, demand: Demand) -> Forecast:
-        return forecast(
-            demand, self._hour, lifetime_s=self._lifetime_s, budget=self._rule.preload_items
-        )
+        return forecast(demand, self._hour, lifetime_s=self._lifetime_s, budget=self._budget)
 
     def _finish(
         self,

@@ -64,12 +64,17 @@ def analysed(report: Report) -> set[str]:
     return {tenant for tenant, each in report.tenants.items() if each.analysis is not None}
 
 
-def learn_mornings(clients: Pools, tenant: str, days: int) -> None:
-    """Note that the dashboard was read at nine on each of so many days before."""
+def learn_mornings(clients: Pools, tenant: str, days: int, *, items: int = 1) -> None:
+    """Note that the dashboard was read at nine on each of so many days before.
+
+    More than one item are the dashboard, and others of their own.
+    """
     nine = AT.replace(hour=9)
+    names = ["crm.dashboard", *(f"crm.e{number}" for number in range(1, items))]
     reads = [
-        Access(tenant, "api-cache", "crm.dashboard", nine - timedelta(days=day), 20)
+        Access(tenant, "api-cache", name, nine - timedelta(days=day), 20)
         for day in range(1, days + 1)
+        for name in names
     ]
     reads += [
         Access(tenant, "api-cache", f"crm.rare{day}", nine - timedelta(days=day, hours=4), 1)
@@ -117,6 +122,26 @@ def test_what_was_asked_for_every_morning_is_there_in_the_morning(
     applied = redis_pools[10].hgetall("ai:recommendations:applied:acme")
     assert applied[b"preload_strategy"] == b"1 item by the prediction seasonal"
     assert redis_pools[4].hget("ai:patterns:tenant:acme", "peak_hours") == b"[9]"
+
+
+def test_the_runs_of_an_hour_spend_its_whole_budget_on_different_items(
+    redis_pools: Pools, clients: Pools
+) -> None:
+    """Four runs of an hour may keep ten items each, so the forecast names forty for it."""
+    put_metrics(redis_pools, "acme", cache_hit_rate="95")
+    learn_mornings(clients, "acme", 12, items=45)
+    optimiser = Optimiser(CONTRACT, clients, loader=lambda _, item: item)
+    start = AT.replace(hour=8, minute=30)
+    written: list[bytes] = []
+    for quarter in range(4):
+        report = optimiser.optimise(at=start + timedelta(minutes=15 * quarter))
+        kept = [c.key for c in report.tenants["acme"].changes if c.key.startswith(b"preload:")]
+        assert len(kept) == 10
+        written += kept
+
+    assert len(set(written)) == 40
+    prediction = redis_pools[10].hget("prediction:tenant:acme", "next_hour_keys")
+    assert len(json.loads(prediction or b"")) == 40
 
 
 def test_at_another_hour_nothing_is_preloaded(redis_pools: Pools, clients: Pools) -> None:
