@@ -139,10 +139,10 @@ class Keeping:
         return needed
 
     def _is_ready(self, item: Item, kept_ms: int, live_ms: Reply) -> bool:
-        if rules.is_fresh(self._turn.rule, kept_ms):
-            return True
+        if item.rule != "preload":
+            return rules.is_fresh(self._turn.rule, kept_ms)
         warm = isinstance(live_ms, int) and rules.is_warm(item.lifetime_s, live_ms)
-        return item.rule == "preload" and warm
+        return warm or not rules.is_due(self._turn.rule, kept_ms)
 
     def _lives(self, database: int, keys: Sequence[bytes]) -> Sequence[Reply]:
         with bulk(self._turn.clients[database]) as connection:

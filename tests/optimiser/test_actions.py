@@ -454,6 +454,21 @@ def test_a_run_keeps_ten_predicted_items_and_the_next_one_the_next_ten(
     assert preloaded(standing, tenant, items) == items
 
 
+@pytest.mark.parametrize(
+    ("ttl", "is_written"), [(None, False), (900, False), (455, False), (440, True)]
+)
+def test_a_preload_is_written_anew_when_it_ends_nearer_to_this_run_than_to_the_next(
+    standing: Pools, tenant: TenantId, ttl: int | None, *, is_written: bool
+) -> None:
+    """What lives an hour is due after four runs and not after three."""
+    key = key_of("preload", tenant, item="crm.leads")
+    standing[KEPT].set(key, b'"old"', ex=ttl)
+    run = actions(standing, loader=lambda *_: "new")
+    run.act(facts(tenant), analysis(items=["crm.leads"]))
+
+    assert standing[KEPT].get(key) == (b'"new"' if is_written else b'"old"')
+
+
 def test_what_was_taken_back_is_no_part_of_the_budget(standing: Pools, tenant: TenantId) -> None:
     predicted = analysis(items=[f"crm.e{n}" for n in range(24)])
     run = actions(standing, loader=lambda _, item: item)
