@@ -7,7 +7,7 @@ counters of hours that are over, in one transaction that fails if anybody has to
 meanwhile. So nothing is counted twice wherever a run dies, and a late writing of a recorder is
 simply moved by the next folding.
 
-The present hour is not over, so nothing here says how much of it was read.
+The present hour is not over, so it is no column of a table: its reads so far stand beside it.
 """
 
 from __future__ import annotations

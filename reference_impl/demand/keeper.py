@@ -55,7 +55,7 @@ class Keeper:
         self._lifetime = b"%d" % (contract.family(items.HISTORY).ttl.max_seconds or 0)
 
     def demand(self, stored: Stored) -> tuple[Demand, list[Problem]]:
-        """Return what was read until the present hour, and the problems."""
+        """Return what was read until the present hour, and in it so far, and the problems."""
         table = Table(self.hour, self.hours)
         problems = [*stored.problems]
         unreadable = self._add_history(table, stored)
@@ -153,6 +153,8 @@ class Keeper:
                 counted.broken.append(member)
             elif day + read[0] >= self.hour:
                 counted.waiting += 1
+                if day + read[0] == table.end:
+                    table.add(read[1], table.end, count)
             else:
                 table.add(read[1], day + read[0], count)
                 counted.members.append(member)

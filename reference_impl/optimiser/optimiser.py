@@ -72,6 +72,7 @@ RENEWAL_S = 30.0
 _OF_ONE_TENANT = (ContentionError, FormatError, KeyPartError)
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_HOST = 64
+_HALF = 0.5
 ERASED = "its keys went away during the run, so nothing was written for it"
 
 
@@ -175,9 +176,10 @@ class _Run:
         self._figures = FigureReader(clients, contract)
         self._records = Records(clients, contract)
         self._actions = Actions(contract, clients, run=run, at=at, loader=loader, dry_run=dry_run)
-        # The hour that most of a preload's life lies in.
-        half = SECONDS_OF_HOUR // 2
-        self._hour = int(at.timestamp() + half) // SECONDS_OF_HOUR
+        # The hour that most of a preload's life lies in; it may follow the one that is running.
+        running, seconds = divmod(at.timestamp(), SECONDS_OF_HOUR)
+        self._elapsed = seconds / SECONDS_OF_HOUR
+        self._hour = int(running) + (self._elapsed >= _HALF)
         self._lifetime_s = float(contract.family(PRELOADED).ttl.max_seconds or SECONDS_OF_HOUR)
         # What all runs of an hour may preload: each takes what is not warm by then.
         runs_an_hour = max(1, SECONDS_OF_HOUR // self._rule.interval_s)
@@ -253,7 +255,13 @@ class _Run:
         return TenantReport(facts.tenant, analysis, changes, tuple(problems))
 
     def _forecast(self, demand: Demand) -> Forecast:
-        return forecast(demand, self._hour, lifetime_s=self._lifetime_s, budget=self._budget)
+        return forecast(
+            demand,
+            self._hour,
+            lifetime_s=self._lifetime_s,
+            budget=self._budget,
+            elapsed=self._elapsed if self._elapsed >= _HALF else None,
+        )
 
     def _finish(
         self,

@@ -116,6 +116,19 @@ def test_reads_are_learnt_in_any_order(pools: Pools, tenant: str) -> None:
     assert read(pools, tenant) == reads
 
 
+def test_reads_of_the_present_hour_stand_beside_the_table(pools: Pools, tenant: str) -> None:
+    """Counted and learnt ones, of items that the table has; folding leaves them where they are."""
+    some_reads(pools, tenant)
+    learn(pools, tenant, {(LEADS, TODAY + 12 * HOUR): 4.0})
+    count(pools, tenant, NOON, "api-cache:crm.never-before", 2)
+    for _ in range(2):
+        demand, _ = history.load(pools, CONTRACT, tenant, NOON)
+        assert demand.running is not None
+        running = dict(zip(demand.items, demand.running.tolist(), strict=True))
+        assert running == {LEADS: 4.0, USERS: 7.0}
+        assert fold(pools, tenant) == []
+
+
 def test_what_is_learnt_of_the_present_hour_is_there_when_it_is_over(
     pools: Pools, tenant: str
 ) -> None:
