@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from kryonix_cache.reference_impl.bulk import KeyTemplate
 from kryonix_cache.reference_impl.contract.model import SEPARATOR
+from kryonix_cache.reference_impl.optimiser.declaration import WRITES
 from kryonix_cache.reference_impl.optimiser.errors import NoOptimiserRulesError
 from kryonix_cache.reference_impl.optimiser.fields import HashFields, refusal
 from kryonix_cache.reference_impl.optimiser.tally import Tally
@@ -45,6 +46,7 @@ class Role(Enum):
 
     SYSTEM = "of no tenant"
     BOOKKEEPING = "of a tenant, and kept by the system for itself"
+    WRITTEN = "of a tenant, and written by runs"
     COUNTED = "of a tenant"
     SESSION = "a session"
     CONNECTION = "an open connection"
@@ -165,6 +167,9 @@ class _Pass:
                 continue
             if role is Role.BOOKKEEPING:
                 continue
+            if role is Role.WRITTEN:
+                tally.keys += 1
+                continue
             tally.key(page.database, name, lasting=lasting[found.index])
             if role in asked:
                 asked[role].append((tally, name))
@@ -280,6 +285,8 @@ def _role_of(family: Family) -> Role:
         return Role.SYSTEM
     if family.bookkeeping:
         return Role.BOOKKEEPING
+    if family.name in WRITES:
+        return Role.WRITTEN
     named = {ANSWERS: Role.ANSWER, SESSIONS: Role.SESSION, CONNECTIONS: Role.CONNECTION}
     return named.get(family.name, Role.COUNTED)
 

@@ -42,6 +42,7 @@ from kryonix_cache.reference_impl.optimiser.presence import is_there
 from kryonix_cache.reference_impl.optimiser.records import Outcome, Records
 from kryonix_cache.reference_impl.optimiser.report import Report, TenantReport
 from kryonix_cache.reference_impl.optimiser.sections import analyse
+from kryonix_cache.reference_impl.optimiser.traces import Traces
 from kryonix_cache.reference_impl.prediction.forecast import forecast
 from kryonix_cache.reference_impl.problems import Problem
 from kryonix_cache.reference_impl.tenant.families import PRELOADED
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
     from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
-    from kryonix_cache.reference_impl.contract.model import OptimiserRule
+    from kryonix_cache.reference_impl.contract.model import OptimiserRule, TenantId
     from kryonix_cache.reference_impl.demand.series import Demand
     from kryonix_cache.reference_impl.optimiser.analysis import Analysis
     from kryonix_cache.reference_impl.optimiser.collection import Collected
@@ -74,6 +75,7 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_HOST = 64
 _HALF = 0.5
 ERASED = "its keys went away during the run, so nothing was written for it"
+NOBODY = "it has no key but those that runs wrote for it, so nothing was written for it"
 
 
 class Optimiser:
@@ -175,6 +177,7 @@ class _Run:
         self._progress = progress
         self._figures = FigureReader(clients, contract)
         self._records = Records(clients, contract)
+        self._traces = Traces(contract, clients, run=run, at=at)
         self._actions = Actions(contract, clients, run=run, at=at, loader=loader, dry_run=dry_run)
         # The hour that most of a preload's life lies in; it may follow the one that is running.
         running, seconds = divmod(at.timestamp(), SECONDS_OF_HOUR)
@@ -235,14 +238,12 @@ class _Run:
                 self._contract, facts, figures, demand, self._forecast(demand)
             )
             problems += found
-            present = self._dry_run or is_there(self._clients, facts)
-            if present:
+            if self._dry_run or is_there(self._clients, facts):
                 changes, found = self._actions.act(facts, analysis)
                 problems += found
-            if not self._dry_run:
                 # Only a loader takes so long that it is worth another look.
-                present = present and (not self._loads or is_there(self._clients, facts))
-                problems += self._finish(facts, analysis, demand, changes, present=present)
+                if not self._dry_run and (not self._loads or is_there(self._clients, facts)):
+                    problems += self._finish(facts.tenant, analysis, demand, changes)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise OptimisationLostError(self._run, facts.tenant, str(error)) from error
         except _OF_ONE_TENANT as error:
@@ -252,6 +253,11 @@ class _Run:
         except Exception as error:  # noqa: BLE001 (whatever one tenant's data leads to stays with it)
             what = f"{type(error).__name__}: {error}"
             problems.append(Problem(f"tenant {facts.tenant}", what))
+        if not self._dry_run and not is_there(self._clients, facts):
+            self._records.remove(facts.tenant)
+            self._traces.remove(facts)
+            changes = ()
+            problems.append(Problem(f"tenant {facts.tenant}", ERASED if facts.anchors else NOBODY))
         return TenantReport(facts.tenant, analysis, changes, tuple(problems))
 
     def _forecast(self, demand: Demand) -> Forecast:
@@ -264,31 +270,15 @@ class _Run:
         )
 
     def _finish(
-        self,
-        facts: TenantFacts,
-        analysis: Analysis,
-        demand: Demand,
-        changes: Sequence[Change],
-        *,
-        present: bool,
+        self, tenant: TenantId, analysis: Analysis, demand: Demand, changes: Sequence[Change]
     ) -> list[Problem]:
-        """Write the records and fold the reads, unless the tenant was erased meanwhile."""
-        tenant = facts.tenant
-        if present:
-            outcome = Outcome(
-                tenant,
-                self._at,
-                analysis,
-                demand,
-                rules.opportunities(self._rule, analysis),
-                changes,
-            )
-            problems = self._records.write(outcome)
-            problems += history.fold(self._clients, self._contract, tenant, self._at)
-            if is_there(self._clients, facts):
-                return problems
-            self._records.remove(tenant)
-        return [Problem(f"tenant {tenant}", ERASED)]
+        """Write the records and fold the reads."""
+        opportunities = rules.opportunities(self._rule, analysis)
+        outcome = Outcome(tenant, self._at, analysis, demand, opportunities, changes)
+        return [
+            *self._records.write(outcome),
+            *history.fold(self._clients, self._contract, tenant, self._at),
+        ]
 
 
 def _of_nobody(collected: Collected) -> tuple[Problem, ...]:
