@@ -15,6 +15,7 @@ import secrets
 import socket
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ from kryonix_cache.reference_impl.optimiser.errors import (
 )
 from kryonix_cache.reference_impl.optimiser.figures import FigureReader
 from kryonix_cache.reference_impl.optimiser.lock import OptimiserLock
-from kryonix_cache.reference_impl.optimiser.presence import is_there
+from kryonix_cache.reference_impl.optimiser.presence import who_is_there
 from kryonix_cache.reference_impl.optimiser.records import Outcome, Records
 from kryonix_cache.reference_impl.optimiser.report import Report, TenantReport
 from kryonix_cache.reference_impl.optimiser.sections import analyse
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.contract.model import OptimiserRule, TenantId
+    from kryonix_cache.reference_impl.demand.history import Loaded
     from kryonix_cache.reference_impl.demand.series import Demand
     from kryonix_cache.reference_impl.optimiser.analysis import Analysis
     from kryonix_cache.reference_impl.optimiser.collection import Collected
@@ -174,6 +176,7 @@ class _Run:
         self._run, self._at, self._dry_run = run, at, dry_run
         self._beat = beat
         self._loads = loader is not None
+        self._gone: set[TenantId] = set()
         self._progress = progress
         self._figures = FigureReader(clients, contract)
         self._records = Records(clients, contract)
@@ -202,7 +205,6 @@ class _Run:
             for report in self._portion(some):
                 reports[report.tenant] = report
                 self._progress("tenants", 1, len(facts))
-                self._beat()
         for tenant in sorted(set(chosen or ()) - set(reports)):
             problem = Problem(f"tenant {tenant}", "it has no key in any database")
             reports[tenant] = TenantReport(tenant, None, (), (problem,))
@@ -220,30 +222,41 @@ class _Run:
         self._beat()
 
     def _portion(self, some: Sequence[TenantFacts]) -> Iterator[TenantReport]:
+        """Yield the reports of some tenants; of those that were erased meanwhile nothing stays."""
         tenants = [facts.tenant for facts in some]
         figures = self._figures.read(tenants)
-        demands = history.load_many(self._clients, self._contract, tenants, self._at)
+        reads = history.load_many(self._clients, self._contract, tenants, self._at)
+        self._look(some)
+        reports = []
         for facts in some:
-            demand, problems = demands[facts.tenant]
-            yield self._tenant(facts, figures[facts.tenant], demand, problems)
+            reports.append(self._tenant(facts, figures[facts.tenant], reads[facts.tenant]))
+            self._beat()
+        self._look(some)
+        for facts, report in zip(some, reports, strict=True):
+            yield self._without(facts, report) if facts.tenant in self._gone else report
 
-    def _tenant(
-        self, facts: TenantFacts, figures: Figures, demand: Demand, before: Sequence[Problem]
-    ) -> TenantReport:
+    def _look(self, some: Sequence[TenantFacts]) -> None:
+        """Note which of the tenants are not there any more; who went once is not let in again."""
+        if not self._dry_run:
+            self._gone |= {facts.tenant for facts in some} - who_is_there(self._clients, some)
+
+    def _tenant(self, facts: TenantFacts, figures: Figures, reads: Loaded) -> TenantReport:
         analysis: Analysis | None = None
         changes: tuple[Change, ...] = ()
-        problems = list(before)
+        problems = list(reads.problems)
         try:
             analysis, found = analyse(
-                self._contract, facts, figures, demand, self._forecast(demand)
+                self._contract, facts, figures, reads.demand, self._forecast(reads.demand)
             )
             problems += found
-            if self._dry_run or is_there(self._clients, facts):
+            if facts.tenant not in self._gone:
                 changes, found = self._actions.act(facts, analysis)
                 problems += found
-                # Only a loader takes so long that it is worth another look.
-                if not self._dry_run and (not self._loads or is_there(self._clients, facts)):
-                    problems += self._finish(facts.tenant, analysis, demand, changes)
+                if self._loads:
+                    # Only a loader takes so long that it is worth another look.
+                    self._look([facts])
+            if not self._dry_run and facts.tenant not in self._gone:
+                problems += self._finish(facts.tenant, analysis, reads, changes)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise OptimisationLostError(self._run, facts.tenant, str(error)) from error
         except _OF_ONE_TENANT as error:
@@ -253,12 +266,14 @@ class _Run:
         except Exception as error:  # noqa: BLE001 (whatever one tenant's data leads to stays with it)
             what = f"{type(error).__name__}: {error}"
             problems.append(Problem(f"tenant {facts.tenant}", what))
-        if not self._dry_run and not is_there(self._clients, facts):
-            self._records.remove(facts.tenant)
-            self._traces.remove(facts)
-            changes = ()
-            problems.append(Problem(f"tenant {facts.tenant}", ERASED if facts.anchors else NOBODY))
         return TenantReport(facts.tenant, analysis, changes, tuple(problems))
+
+    def _without(self, facts: TenantFacts, report: TenantReport) -> TenantReport:
+        """Take away what the run wrote for a tenant that is no more; return what is left to say."""
+        self._records.remove(facts.tenant)
+        self._traces.remove(facts)
+        problem = Problem(f"tenant {facts.tenant}", ERASED if facts.anchors else NOBODY)
+        return replace(report, changes=(), problems=(*report.problems, problem))
 
     def _forecast(self, demand: Demand) -> Forecast:
         return forecast(
@@ -270,15 +285,15 @@ class _Run:
         )
 
     def _finish(
-        self, tenant: TenantId, analysis: Analysis, demand: Demand, changes: Sequence[Change]
+        self, tenant: TenantId, analysis: Analysis, reads: Loaded, changes: Sequence[Change]
     ) -> list[Problem]:
         """Write the records and fold the reads."""
         opportunities = rules.opportunities(self._rule, analysis)
-        outcome = Outcome(tenant, self._at, analysis, demand, opportunities, changes)
-        return [
-            *self._records.write(outcome),
-            *history.fold(self._clients, self._contract, tenant, self._at),
-        ]
+        outcome = Outcome(tenant, self._at, analysis, reads.demand, opportunities, changes)
+        problems = self._records.write(outcome)
+        if reads.unfolded:
+            problems += history.fold(self._clients, self._contract, tenant, self._at)
+        return problems
 
 
 def _of_nobody(collected: Collected) -> tuple[Problem, ...]:
