@@ -14,6 +14,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
+from weakref import WeakSet
 
 import redis
 
@@ -147,6 +148,10 @@ def count_keys(clients: Clients, databases: Iterable[int]) -> dict[int, int]:
     return sizes
 
 
+_TOUCHING: WeakSet[redis.ConnectionPool] = WeakSet()
+"""Pools to servers without CLIENT NO-TOUCH, or whose user may not send it."""
+
+
 @contextmanager
 def reader(client: redis.Redis, *, untouched: bool = False) -> Iterator[GuardedConnection]:
     """Take a connection for bulk reads.
@@ -154,12 +159,19 @@ def reader(client: redis.Redis, *, untouched: bool = False) -> Iterator[GuardedC
     With `untouched`, reading leaves the access clocks of the values alone where the server
     has CLIENT NO-TOUCH (Redis 7.2, Valkey).
     """
+    pool = client.connection_pool
     with bulk(client) as connection:
-        if untouched:
-            connection.exchange([(b"CLIENT", b"NO-TOUCH", b"ON")])
+        if not untouched or pool in _TOUCHING:
+            yield connection
+            return
+        (reply,) = connection.exchange([(b"CLIENT", b"NO-TOUCH", b"ON")])
+        if isinstance(reply, redis.ResponseError):
+            # An older server: two round trips less for each later reading.
+            _TOUCHING.add(pool)
+            yield connection
+            return
         yield connection
-        if untouched:
-            connection.exchange([(b"CLIENT", b"NO-TOUCH", b"OFF")])
+        connection.exchange([(b"CLIENT", b"NO-TOUCH", b"OFF")])
 
 
 @contextmanager

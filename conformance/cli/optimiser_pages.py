@@ -26,7 +26,7 @@ MOST_LINES = 20
 
 def report_json(report: Report) -> str:
     """Return everything that a run says."""
-    return json.dumps(
+    return _json(
         {
             "run": report.run,
             "at": report.at.isoformat(),
@@ -41,9 +41,7 @@ def report_json(report: Report) -> str:
                 }
                 for tenant, each in report.tenants.items()
             },
-        },
-        indent=2,
-        ensure_ascii=False,
+        }
     )
 
 
@@ -54,15 +52,13 @@ def report_text(report: Report, address: str) -> str:
 
 def undo_json(report: UndoReport) -> str:
     """Return everything that an undoing says."""
-    return json.dumps(
+    return _json(
         {
             "run": report.run,
             "undone": [_change(change) for change in report.undone],
             "already": report.already,
             "skipped": [asdict(problem) for problem in report.skipped],
-        },
-        indent=2,
-        ensure_ascii=False,
+        }
     )
 
 
@@ -78,6 +74,12 @@ def undo_text(report: UndoReport, address: str, *, dry_run: bool) -> str:
     if len(report.undone) > MOST_LINES:
         lines.append(f"  and {len(report.undone) - MOST_LINES} changes more")
     return "\n".join((head, *lines, *_problems(report.skipped, "  ")))
+
+
+def _json(report: object) -> str:
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    # Half a character, as JSON may hold it, is no UTF-8: it is written as JSON escapes it.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _lines(report: Report, address: str) -> Iterator[str]:
@@ -129,7 +131,7 @@ def _figures(analysis: Analysis) -> str:
 
 def _problems(problems: Sequence[Problem], indent: str) -> Iterator[str]:
     for problem in problems[:MOST_LINES]:
-        yield f"{indent}problem: {_text(problem.where.encode())}: {_text(problem.what.encode())}"
+        yield f"{indent}problem: {_shown(problem.where)}: {_shown(problem.what)}"
     if len(problems) > MOST_LINES:
         yield f"{indent}and {len(problems) - MOST_LINES} problems more"
 
@@ -157,5 +159,8 @@ def _change(change: Change) -> dict[str, object]:
 
 def _text(raw: bytes) -> str:
     """Return other people's bytes so that a terminal shows them and obeys none."""
-    text = raw.decode(errors="backslashreplace")
+    return _shown(raw.decode(errors="backslashreplace"))
+
+
+def _shown(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

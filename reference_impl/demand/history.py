@@ -7,11 +7,12 @@ counters of hours that are over, in one transaction that fails if anybody has to
 meanwhile. So nothing is counted twice wherever a run dies, and a late writing of a recorder is
 simply moved by the next folding.
 
-The present hour is not over, so nothing here says how much of it was read.
+The present hour is not over, so it is no column of a table: its reads so far stand beside it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,6 +34,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The reads of a tenant until an hour began, and what of them was unreadable.
+
+    `unfolded` says that counters lie there which `fold` would move, or throw away.
+    """
+
+    demand: Demand
+    problems: list[Problem]
+    unfolded: bool
+
+
 _TENANTS_AT_ONCE = 40
 _CELLS_AT_ONCE = 100_000
 
@@ -49,12 +63,13 @@ def load(
         DemandNotKeptError, UnknownFamilyError: the contract keeps no reads.
 
     """
-    return load_many(clients, contract, [tenant], at)[tenant]
+    loaded = load_many(clients, contract, [tenant], at)[tenant]
+    return loaded.demand, loaded.problems
 
 
 def load_many(
     clients: Clients, contract: Contract, tenants: Iterable[str], at: datetime
-) -> dict[str, tuple[Demand, list[Problem]]]:
+) -> dict[str, Loaded]:
     """Return what `load` does for each of the tenants, in few round trips.
 
     The table of a busy tenant takes up to 350 KB of memory, so give some hundred at a time.
@@ -64,7 +79,7 @@ def load_many(
     waiting = iter(tenants)
     while some := list(islice(waiting, _TENANTS_AT_ONCE)):
         for stored in _played(clients, keeper, keeper.shelf.read(some)):
-            found[stored.tenant] = keeper.demand(stored)
+            found[stored.tenant] = Loaded(*keeper.demand(stored))
     return found
 
 

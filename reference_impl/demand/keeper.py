@@ -54,16 +54,20 @@ class Keeper:
         self._most_items = rule.history_items
         self._lifetime = b"%d" % (contract.family(items.HISTORY).ttl.max_seconds or 0)
 
-    def demand(self, stored: Stored) -> tuple[Demand, list[Problem]]:
-        """Return what was read until the present hour, and the problems."""
+    def demand(self, stored: Stored) -> tuple[Demand, list[Problem], bool]:
+        """Return what was read until the present hour, and in it so far, and the problems.
+
+        The last one says whether there is something to fold.
+        """
         table = Table(self.hour, self.hours)
         problems = [*stored.problems]
         unreadable = self._add_history(table, stored)
         if unreadable:
             problems.append(self._problem(stored, f"{unreadable}; it was taken for empty"))
-        for day in stored.days:
-            problems += self._add_counters(table, stored, day).problems
-        return table.demand(self._most_items), problems
+        counted = [self._add_counters(table, stored, day) for day in stored.days]
+        problems += [problem for each in counted for problem in each.problems]
+        unfolded = any(each.members or each.broken for each in counted)
+        return table.demand(self._most_items), problems, unfolded
 
     def folding(self, tenant: str) -> Program[list[Problem]]:
         """Move what is over from a tenant's counters into its history."""
@@ -153,6 +157,8 @@ class Keeper:
                 counted.broken.append(member)
             elif day + read[0] >= self.hour:
                 counted.waiting += 1
+                if day + read[0] == table.end:
+                    table.add(read[1], table.end, count)
             else:
                 table.add(read[1], day + read[0], count)
                 counted.members.append(member)

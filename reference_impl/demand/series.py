@@ -21,12 +21,14 @@ class Demand:
     `counts` has the shape (items, hours) and holds how often each item was read; sampled counts
     are scaled up, so they may be fractions. `first_hour` is the hour of the first column, in whole
     hours since 1970 (UTC). An item of a family is named `<family>:<item>`, as the contract's
-    format `access` has it: `api-cache:crm.dashboard`.
+    format `access` has it: `api-cache:crm.dashboard`. `running` are the reads so far of the hour
+    that follows the table, by item; None where nobody looked.
     """
 
     items: tuple[str, ...]
     first_hour: int
     counts: NDArray[np.float64]
+    running: NDArray[np.float64] | None = None
 
     @property
     def hours(self) -> int:

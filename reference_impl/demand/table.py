@@ -18,16 +18,22 @@ _HALF_LIFE_H = 72.0
 
 
 class Table:
-    """Reads of one tenant by item and hour, in a window of hours that ends before `end`."""
+    """Reads of one tenant by item and hour, in a window of hours that ends before `end`.
+
+    Those of the hour `end` are kept apart.
+    """
 
     def __init__(self, end: int, hours: int) -> None:
         self.end = end
         self.start = end - hours
         self._rows: dict[str, NDArray[np.float64]] = {}
         self._cells: dict[str, dict[int, float]] = {}
+        self._running: dict[str, float] = {}
 
     def add(self, item: str, hour: int, count: float) -> bool:
         """Add reads of one hour; say whether it lies in the window."""
+        if hour == self.end:
+            self._running[item] = self._running.get(item, 0.0) + count
         if not self.start <= hour < self.end:
             return False
         cells = self._cells.setdefault(item, {})
@@ -37,6 +43,8 @@ class Table:
     def add_row(self, item: str, first_hour: int, counts: NDArray[np.float64]) -> None:
         """Add reads of consecutive hours; those outside of the window are left out."""
         row = np.zeros(self.end - self.start)
+        if first_hour <= self.end < first_hour + len(counts):
+            self.add(item, self.end, float(counts[self.end - first_hour]))
         begin, stop = max(first_hour, self.start), min(first_hour + len(counts), self.end)
         if begin < stop:
             row[begin - self.start : stop - self.start] = counts[
@@ -56,7 +64,8 @@ class Table:
         counts = np.zeros((len(rows), self.end - first))
         for index, row in enumerate(rows.values()):
             counts[index] = row[first - self.start :]
-        return Demand(tuple(rows), first, counts)
+        running = np.array([self._running.get(item, 0.0) for item in rows])
+        return Demand(tuple(rows), first, counts, running)
 
     def _heaviest(self, most_items: int) -> Iterable[str]:
         weights = self._weights()

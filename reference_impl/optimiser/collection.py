@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, cast
 
 from kryonix_cache.reference_impl.bulk import KeyTemplate
 from kryonix_cache.reference_impl.contract.model import SEPARATOR
+from kryonix_cache.reference_impl.optimiser.declaration import WRITES
 from kryonix_cache.reference_impl.optimiser.errors import NoOptimiserRulesError
 from kryonix_cache.reference_impl.optimiser.fields import HashFields, refusal
-from kryonix_cache.reference_impl.optimiser.tally import Tally
+from kryonix_cache.reference_impl.optimiser.tally import MOST_MODULES, Tally
 from kryonix_cache.reference_impl.problems import Problem, place_of
 from kryonix_cache.reference_impl.scan import PIPELINE_KEYS, answered, pages, reader, told
 from kryonix_cache.reference_impl.tenant.families import ANSWERS, CONNECTIONS, SESSIONS
@@ -45,6 +46,7 @@ class Role(Enum):
 
     SYSTEM = "of no tenant"
     BOOKKEEPING = "of a tenant, and kept by the system for itself"
+    WRITTEN = "of a tenant, and written by runs"
     COUNTED = "of a tenant"
     SESSION = "a session"
     CONNECTION = "an open connection"
@@ -128,6 +130,7 @@ class _Pass:
         self._tallies: dict[bytes, Tally] = {}
         self._keys = self._unknown = self._misnamed = 0
         self._examples: list[str] = []
+        self._modules: dict[bytes, str] = {}
         # None of them touches the access clock of a value, which on servers without NO-TOUCH
         # a STRLEN would: the next run would find all answers equally hot.
         self._answer_questions = KeyTemplate(
@@ -152,22 +155,28 @@ class _Pass:
         }
         layout = self._layouts[page.database]
         match, roles, lasting = layout.matcher.match, layout.roles, layout.lasting
+        database, tallies = page.database, self._tallies
+        lists = [asked.get(role) for role in roles]
         for name in page.names:
             found = match(name)
             if found is None:
                 self._unknown += 1
                 continue
-            role = roles[found.index]
+            index = found.index
+            role = roles[index]
             if role is Role.SYSTEM:
                 continue
-            tally = self._tally(cast("bytes", found.tenant))
-            if tally is None:
+            raw = cast("bytes", found.tenant)
+            tally = tallies.get(raw) or self._tally(raw)
+            if tally is None or role is Role.BOOKKEEPING:
                 continue
-            if role is Role.BOOKKEEPING:
+            if role is Role.WRITTEN:
+                tally.keys += 1
                 continue
-            tally.key(page.database, name, lasting=lasting[found.index])
-            if role in asked:
-                asked[role].append((tally, name))
+            tally.key(database, name, lasting=lasting[index])
+            questions = lists[index]
+            if questions is not None:
+                questions.append((tally, name))
         self._keys += len(page.names)
         for role, keys in asked.items():
             for some in _portions(keys):
@@ -175,9 +184,6 @@ class _Pass:
 
     def _tally(self, raw: bytes) -> Tally | None:
         """Return the tally of a tenant, None for one that is not wanted or is none."""
-        tally = self._tallies.get(raw)
-        if tally is not None:
-            return tally
         if self._chosen is not None and raw not in self._chosen:
             return None
         text = raw.decode()
@@ -199,9 +205,19 @@ class _Pass:
         names = [name for _, name in keys]
         if role is Role.ANSWER:
             replies = connection.exchange_keys(self._answer_questions, names)
-            width = len(self._answer_questions)
-            for index, (tally, name) in enumerate(keys):
-                self._answer(tally, database, name, replies[index * width : (index + 1) * width])
+            # Nearly all are answers as they should be, and those are many.
+            usual, sign, modules = self._answer_type, self._sign, self._modules
+            separator, place = SEPARATOR.encode(), self._module_at
+            for (tally, name), kind, lifetime, heat in zip(
+                keys, replies[0::3], replies[1::3], replies[2::3], strict=True
+            ):
+                if kind == usual and type(lifetime) is int and type(heat) is int:
+                    if lifetime != _GONE:
+                        module = name.split(separator, place + 1)[place]
+                        text = modules.get(module) or self._module(module)
+                        tally.answer(name, text, lifetime, sign * heat)
+                else:
+                    self._answer(tally, database, name, (kind, lifetime, heat))
             return
         lifetimes: list[Reply] = [-1] * len(names)
         if role is Role.SESSION:
@@ -224,9 +240,16 @@ class _Pass:
         if what is not None:
             tally.problem(Problem(place_of(database, name), what))
             heat = None
-        module = name.split(SEPARATOR.encode())[self._module_at].decode()
+        module = name.split(SEPARATOR.encode())[self._module_at]
         warmth = None if heat is None else self._sign * cast("int", heat)
-        tally.answer(name, module, cast("int", lifetime), warmth)
+        tally.answer(name, self._module(module), cast("int", lifetime), warmth)
+
+    def _module(self, raw: bytes) -> str:
+        """Return the name of a module, one text for all answers of it as long as they are few."""
+        text = raw.decode()
+        if len(self._modules) < MOST_MODULES:
+            self._modules[raw] = text
+        return text
 
     def result(self) -> Collected:
         """Return what was seen; a tenant of which there is bookkeeping only is none."""
@@ -280,6 +303,8 @@ def _role_of(family: Family) -> Role:
         return Role.SYSTEM
     if family.bookkeeping:
         return Role.BOOKKEEPING
+    if family.name in WRITES:
+        return Role.WRITTEN
     named = {ANSWERS: Role.ANSWER, SESSIONS: Role.SESSION, CONNECTIONS: Role.CONNECTION}
     return named.get(family.name, Role.COUNTED)
 

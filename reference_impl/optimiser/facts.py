@@ -34,8 +34,9 @@ class TenantFacts:
     `hottest` are cached answers that live shorter than the contract's `ttl_below_s`, at most
     `hottest_keys` of them, the hottest first. `users` and `mobile_users` are distinct users of
     sessions and connections. `modules` and `lifetimes` count cached answers; a persistent one has
-    no lifetime. `anchors` are some of the keys as (database, key). Where the tenant is
-    `anchored` they last as long as the tenant; else they are any keys, and may expire.
+    no lifetime. `anchors` are some of the keys as (database, key), and none that runs write: those
+    say nothing of whether the tenant is there. Where it is `anchored` they last as long as the
+    tenant; else they are any keys, and may expire.
     """
 
     tenant: TenantId

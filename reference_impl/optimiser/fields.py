@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LONGEST_BYTES = 65_536
 """Of one field: what the contract's format `text` holds at most."""
 
+_NUMBERS = {int}
 PIPELINE_BYTES = 4 << 20
 """Of the values of one pipeline."""
 
@@ -65,13 +66,16 @@ class HashFields:
         small = []
         for index, reading in enumerate(readings):
             lengths = sizes[index * width : (index + 1) * width]
+            # Nearly all are small, and those are many.
+            known = cast("Sequence[int]", lengths)
+            if {*map(type, lengths)} == _NUMBERS and max(known) <= LONGEST_BYTES:
+                small.append((reading, sum(known)))
+                continue
             what = refusal(lengths, "HSTRLEN")
             if what is not None:
                 reading.problems.append(Problem(place_of(database, reading.key), what))
-            elif max(cast("Sequence[int]", lengths)) > LONGEST_BYTES:
-                self._fill_around(connection, database, reading, cast("Sequence[int]", lengths))
             else:
-                small.append((reading, sum(cast("Sequence[int]", lengths))))
+                self._fill_around(connection, database, reading, known)
         for some in portions(small, most_bytes=PIPELINE_BYTES):
             replies = connection.exchange_keys(self._values, [reading.key for reading in some])
             for reading, reply in zip(some, replies, strict=True):
@@ -101,7 +105,7 @@ class HashFields:
 
 
 def _fill(reading: Reading, database: int, fields: Sequence[Field], reply: Reply) -> None:
-    what = refusal((reply,), "HMGET")
+    what = None if type(reply) is list else refusal((reply,), "HMGET")
     if what is not None:
         reading.problems.append(Problem(place_of(database, reading.key), what))
         return

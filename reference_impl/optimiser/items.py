@@ -51,8 +51,8 @@ class Items:
             yield Item("mobile", name, key, live, self._lifetime(ESSENTIALS), why)
 
     def predicted(self, analysis: Analysis) -> Iterator[Item]:
-        """Yield the answers that the forecast names, and note what is none."""
-        for each in analysis.forecast.items[: self._turn.rule.preload_items]:
+        """Yield the answers that the forecast names, the likeliest first; note what is none."""
+        for each in analysis.forecast.items:
             try:
                 yield self._preload(each.item, each.reason)
             except KeyPartError as error:

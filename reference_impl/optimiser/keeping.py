@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 import redis
@@ -73,11 +74,57 @@ class Keeping:
         if "preload" in fires:
             wanted += items.predicted(analysis)
         done = Done(problems=items.problems)
+        if not wanted:
+            return done
+        needed = self._needed(wanted, done)
+        essentials = [item for item in needed if item.rule == "mobile"]
+        predicted = [item for item in needed if item.rule == "preload"]
         # No connection is held and no key watched while the loader works.
-        offers = self._offering.offers(self._needed(wanted, done), done) if wanted else []
+        offers = self._offering.offers(essentials, done)
+        offers += self._within_budget(predicted, done)
         if offers:
             done.add(settle(self._attempt, offers, lambda it: (self._database, it.item.key)))
         return done
+
+    def _within_budget(self, predicted: Sequence[Item], done: Done) -> list[Offer]:
+        """Return values of the likeliest items, as many as may be preloaded still.
+
+        An item that nobody has a value of takes no other one's place.
+        """
+        offers: list[Offer] = []
+        places, first = self._places() if predicted else 0, 0
+        while len(offers) < places and first < len(predicted):
+            last = first + places - len(offers)
+            offers += self._offering.offers(predicted[first:last], done)
+            first = last
+        return offers
+
+    def _places(self) -> int:
+        """Return how many items may be preloaded: those of an interval, less what has been.
+
+        By half an interval, for no two runs are exactly one apart. A run right after another has
+        no budget of its own, so that it changes nothing more.
+        """
+        turn, budget = self._turn, self._turn.rule.preload_items
+        window = timedelta(seconds=turn.rule.interval_s / 2)
+        # Each preloaded answer is two changes; the trail's newest are its last.
+        newest = 2 * budget + len(turn.rule.essentials)
+        with bulk(turn.clients[self._database]) as connection:
+            (raws,) = connection.exchange([self._trail.newest(newest)])
+        recent: set[bytes] = set()
+        for raw in reversed(raws if isinstance(raws, list) else []):
+            entry = self._trail.read(cast("bytes", raw))
+            if entry is None or entry.undone_at is not None:
+                continue
+            if abs(turn.clock.at - entry.at) >= window:
+                break
+            if self._is_preload(entry.change.key):
+                recent.add(entry.change.key)
+        return max(budget - len(recent), 0)
+
+    def _is_preload(self, key: bytes) -> bool:
+        parsed = self._turn.contract.parse(self._database, key)
+        return parsed is not None and parsed.family.name == PRELOADED
 
     def _needed(self, wanted: Sequence[Item], done: Done) -> list[Item]:
         """Return the items that do not live long enough already."""
@@ -92,10 +139,10 @@ class Keeping:
         return needed
 
     def _is_ready(self, item: Item, kept_ms: int, live_ms: Reply) -> bool:
-        if rules.is_fresh(self._turn.rule, kept_ms):
-            return True
+        if item.rule != "preload":
+            return rules.is_fresh(self._turn.rule, kept_ms)
         warm = isinstance(live_ms, int) and rules.is_warm(item.lifetime_s, live_ms)
-        return item.rule == "preload" and warm
+        return warm or not rules.is_due(self._turn.rule, kept_ms)
 
     def _lives(self, database: int, keys: Sequence[bytes]) -> Sequence[Reply]:
         with bulk(self._turn.clients[database]) as connection:

@@ -15,6 +15,7 @@ import secrets
 import socket
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,11 @@ from kryonix_cache.reference_impl.optimiser.errors import (
 )
 from kryonix_cache.reference_impl.optimiser.figures import FigureReader
 from kryonix_cache.reference_impl.optimiser.lock import OptimiserLock
-from kryonix_cache.reference_impl.optimiser.presence import is_there
+from kryonix_cache.reference_impl.optimiser.presence import who_is_there
 from kryonix_cache.reference_impl.optimiser.records import Outcome, Records
 from kryonix_cache.reference_impl.optimiser.report import Report, TenantReport
 from kryonix_cache.reference_impl.optimiser.sections import analyse
+from kryonix_cache.reference_impl.optimiser.traces import Traces
 from kryonix_cache.reference_impl.prediction.forecast import forecast
 from kryonix_cache.reference_impl.problems import Problem
 from kryonix_cache.reference_impl.tenant.families import PRELOADED
@@ -52,7 +54,8 @@ if TYPE_CHECKING:
 
     from kryonix_cache.reference_impl.connection import Clients
     from kryonix_cache.reference_impl.contract import Contract
-    from kryonix_cache.reference_impl.contract.model import OptimiserRule
+    from kryonix_cache.reference_impl.contract.model import OptimiserRule, TenantId
+    from kryonix_cache.reference_impl.demand.history import Loaded
     from kryonix_cache.reference_impl.demand.series import Demand
     from kryonix_cache.reference_impl.optimiser.analysis import Analysis
     from kryonix_cache.reference_impl.optimiser.collection import Collected
@@ -72,7 +75,9 @@ RENEWAL_S = 30.0
 _OF_ONE_TENANT = (ContentionError, FormatError, KeyPartError)
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_HOST = 64
+_HALF = 0.5
 ERASED = "its keys went away during the run, so nothing was written for it"
+NOBODY = "it has no key but those that runs wrote for it, so nothing was written for it"
 
 
 class Optimiser:
@@ -171,14 +176,20 @@ class _Run:
         self._run, self._at, self._dry_run = run, at, dry_run
         self._beat = beat
         self._loads = loader is not None
+        self._gone: set[TenantId] = set()
         self._progress = progress
         self._figures = FigureReader(clients, contract)
         self._records = Records(clients, contract)
+        self._traces = Traces(contract, clients, run=run, at=at)
         self._actions = Actions(contract, clients, run=run, at=at, loader=loader, dry_run=dry_run)
-        # The hour that most of a preload's life lies in.
-        half = SECONDS_OF_HOUR // 2
-        self._hour = int(at.timestamp() + half) // SECONDS_OF_HOUR
+        # The hour that most of a preload's life lies in; it may follow the one that is running.
+        running, seconds = divmod(at.timestamp(), SECONDS_OF_HOUR)
+        self._elapsed = seconds / SECONDS_OF_HOUR
+        self._hour = int(running) + (self._elapsed >= _HALF)
         self._lifetime_s = float(contract.family(PRELOADED).ttl.max_seconds or SECONDS_OF_HOUR)
+        # What all runs of an hour may preload: each takes what is not warm by then.
+        runs_an_hour = max(1, SECONDS_OF_HOUR // self._rule.interval_s)
+        self._budget = self._rule.preload_items * runs_an_hour
 
     def go(self, chosen: Collection[str] | None, max_impact: float) -> Report:
         collected = collect(
@@ -194,7 +205,6 @@ class _Run:
             for report in self._portion(some):
                 reports[report.tenant] = report
                 self._progress("tenants", 1, len(facts))
-                self._beat()
         for tenant in sorted(set(chosen or ()) - set(reports)):
             problem = Problem(f"tenant {tenant}", "it has no key in any database")
             reports[tenant] = TenantReport(tenant, None, (), (problem,))
@@ -212,32 +222,41 @@ class _Run:
         self._beat()
 
     def _portion(self, some: Sequence[TenantFacts]) -> Iterator[TenantReport]:
+        """Yield the reports of some tenants; of those that were erased meanwhile nothing stays."""
         tenants = [facts.tenant for facts in some]
         figures = self._figures.read(tenants)
-        demands = history.load_many(self._clients, self._contract, tenants, self._at)
+        reads = history.load_many(self._clients, self._contract, tenants, self._at)
+        self._look(some)
+        reports = []
         for facts in some:
-            demand, problems = demands[facts.tenant]
-            yield self._tenant(facts, figures[facts.tenant], demand, problems)
+            reports.append(self._tenant(facts, figures[facts.tenant], reads[facts.tenant]))
+            self._beat()
+        self._look(some)
+        for facts, report in zip(some, reports, strict=True):
+            yield self._without(facts, report) if facts.tenant in self._gone else report
 
-    def _tenant(
-        self, facts: TenantFacts, figures: Figures, demand: Demand, before: Sequence[Problem]
-    ) -> TenantReport:
+    def _look(self, some: Sequence[TenantFacts]) -> None:
+        """Note which of the tenants are not there any more; who went once is not let in again."""
+        if not self._dry_run:
+            self._gone |= {facts.tenant for facts in some} - who_is_there(self._clients, some)
+
+    def _tenant(self, facts: TenantFacts, figures: Figures, reads: Loaded) -> TenantReport:
         analysis: Analysis | None = None
         changes: tuple[Change, ...] = ()
-        problems = list(before)
+        problems = list(reads.problems)
         try:
             analysis, found = analyse(
-                self._contract, facts, figures, demand, self._forecast(demand)
+                self._contract, facts, figures, reads.demand, self._forecast(reads.demand)
             )
             problems += found
-            present = self._dry_run or is_there(self._clients, facts)
-            if present:
+            if facts.tenant not in self._gone:
                 changes, found = self._actions.act(facts, analysis)
                 problems += found
-            if not self._dry_run:
-                # Only a loader takes so long that it is worth another look.
-                present = present and (not self._loads or is_there(self._clients, facts))
-                problems += self._finish(facts, analysis, demand, changes, present=present)
+                if self._loads:
+                    # Only a loader takes so long that it is worth another look.
+                    self._look([facts])
+            if not self._dry_run and facts.tenant not in self._gone:
+                problems += self._finish(facts.tenant, analysis, reads, changes)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise OptimisationLostError(self._run, facts.tenant, str(error)) from error
         except _OF_ONE_TENANT as error:
@@ -249,37 +268,32 @@ class _Run:
             problems.append(Problem(f"tenant {facts.tenant}", what))
         return TenantReport(facts.tenant, analysis, changes, tuple(problems))
 
+    def _without(self, facts: TenantFacts, report: TenantReport) -> TenantReport:
+        """Take away what the run wrote for a tenant that is no more; return what is left to say."""
+        self._records.remove(facts.tenant)
+        self._traces.remove(facts)
+        problem = Problem(f"tenant {facts.tenant}", ERASED if facts.anchors else NOBODY)
+        return replace(report, changes=(), problems=(*report.problems, problem))
+
     def _forecast(self, demand: Demand) -> Forecast:
         return forecast(
-            demand, self._hour, lifetime_s=self._lifetime_s, budget=self._rule.preload_items
+            demand,
+            self._hour,
+            lifetime_s=self._lifetime_s,
+            budget=self._budget,
+            elapsed=self._elapsed if self._elapsed >= _HALF else None,
         )
 
     def _finish(
-        self,
-        facts: TenantFacts,
-        analysis: Analysis,
-        demand: Demand,
-        changes: Sequence[Change],
-        *,
-        present: bool,
+        self, tenant: TenantId, analysis: Analysis, reads: Loaded, changes: Sequence[Change]
     ) -> list[Problem]:
-        """Write the records and fold the reads, unless the tenant was erased meanwhile."""
-        tenant = facts.tenant
-        if present:
-            outcome = Outcome(
-                tenant,
-                self._at,
-                analysis,
-                demand,
-                rules.opportunities(self._rule, analysis),
-                changes,
-            )
-            problems = self._records.write(outcome)
+        """Write the records and fold the reads."""
+        opportunities = rules.opportunities(self._rule, analysis)
+        outcome = Outcome(tenant, self._at, analysis, reads.demand, opportunities, changes)
+        problems = self._records.write(outcome)
+        if reads.unfolded:
             problems += history.fold(self._clients, self._contract, tenant, self._at)
-            if is_there(self._clients, facts):
-                return problems
-            self._records.remove(tenant)
-        return [Problem(f"tenant {tenant}", ERASED)]
+        return problems
 
 
 def _of_nobody(collected: Collected) -> tuple[Problem, ...]:

@@ -19,7 +19,12 @@ from kryonix_cache.reference_impl.connection import bulk
 from kryonix_cache.reference_impl.errors import KeyPartError
 from kryonix_cache.reference_impl.problems import Problem, place_of
 from kryonix_cache.reference_impl.scan import told
-from kryonix_cache.reference_impl.tenant.families import ANSWERS, PATTERNS, PREDICTION
+from kryonix_cache.reference_impl.tenant.families import (
+    ANSWERS,
+    PATTERNS,
+    PREDICTION,
+    PRELOADED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,7 +79,7 @@ class Records:
         patterns = _patterns(outcome)
         hashes = [(PATTERNS, patterns), (PREDICTION, _prediction(outcome, keys))]
         if outcome.changes:
-            hashes.append((APPLIED, _applied(outcome)))
+            hashes.append((APPLIED, _applied(outcome, self._preloads(outcome))))
         by_database: dict[int, list[_Command]] = {}
         for family, values in hashes:
             database = self._database(family)
@@ -149,6 +154,15 @@ class Records:
             keys.append(key.decode())
         return keys, problems
 
+    def _preloads(self, outcome: Outcome) -> int:
+        """Return how many items were preloaded; that of an answer is two keys."""
+        return sum(
+            parsed is not None and parsed.family.name == PRELOADED
+            for parsed in (
+                self._contract.parse(change.database, change.key) for change in outcome.changes
+            )
+        )
+
     def _send(self, database: int, commands: Sequence[_Command]) -> list[Problem]:
         client = self._clients[database]
         with told(client, database), bulk(client) as connection:
@@ -203,17 +217,17 @@ def _prediction(outcome: Outcome, keys: Sequence[str]) -> dict[str, str | None]:
     }
 
 
-def _applied(outcome: Outcome) -> dict[str, str | None]:
+def _applied(outcome: Outcome, preloads: int) -> dict[str, str | None]:
     counts: dict[Rule, int] = {}
     for change in outcome.changes:
         counts[change.rule] = counts.get(change.rule, 0) + 1
     longer = counts.get("ttl", 0) + counts.get("api", 0)
-    mobile, preload = counts.get("mobile"), counts.get("preload")
+    mobile = counts.get("mobile")
     model = f"the prediction {outcome.analysis.forecast.model}"
     return {
         "ttl_optimization": f"{_count(longer, 'cached answer')} extended" if longer else None,
         "mobile_compression": f"{_count(mobile, 'item')} for mobile users" if mobile else None,
-        "preload_strategy": f"{_count(preload, 'item')} by {model}" if preload else None,
+        "preload_strategy": f"{_count(preloads, 'item')} by {model}" if preloads else None,
         "result": _count(len(outcome.changes), "change"),
         "applied_at": outcome.at.isoformat(),
     }

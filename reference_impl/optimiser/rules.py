@@ -122,6 +122,15 @@ def is_fresh(rule: OptimiserRule, ttl_ms: int) -> bool:
     return ttl_ms == FOR_EVER or ttl_ms > rule.interval_s * SECOND
 
 
+def is_due(rule: OptimiserRule, ttl_ms: int) -> bool:
+    """Say whether a preloaded item ends nearer to this run than to the next one.
+
+    It pays to wait: whoever replaces a preload a whole interval before its end pays for four where
+    three would do, and runs are never exactly an interval apart.
+    """
+    return FOR_EVER != ttl_ms <= rule.interval_s * SECOND // 2
+
+
 def is_warm(preload_s: int, answer_ttl_ms: int) -> bool:
     """Say whether the answer itself lives long enough to make its preload needless."""
     return answer_ttl_ms == FOR_EVER or 2 * answer_ttl_ms >= preload_s * SECOND

@@ -68,6 +68,11 @@ class Sightings:
             return noted
         return (*noted, (b"EXPIRE", self.key, b"%d" % self._lifetime))
 
+    def forget(self, at: datetime) -> Command:
+        """Return the command that takes away the marks of a run of that moment."""
+        score = b"%d" % math.floor(at.timestamp())
+        return (b"ZREMRANGEBYSCORE", self.key, score, score)
+
 
 def moment_of(score: object) -> datetime | None:
     """Return the moment of a mark; None for what is not marked."""

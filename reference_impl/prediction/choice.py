@@ -170,13 +170,12 @@ class _Stage:
     def play(self, name: str) -> tuple[Trial, Calibration]:
         expected = PREDICTORS[name](self.outlook)
         stated = probability(expected, self.lifetime_s)
-        trials = Trials.count(stated[self.admitted], self.happened, self.day)
-        worth = [
-            Calibration.fit(trials.until(number)).threshold(PRICE) for number in range(self.days)
-        ]
+        trials = Trials.count(stated[self.admitted], self.happened, self.day, self.days)
+        *before, last = Calibration.fit_each(trials.running)
+        worth = [calibration.threshold(PRICE) for calibration in before]
         worthwhile = self.admitted & (stated > np.repeat(worth, HOURS_OF_DAY))
         trial = self._judge(name, within_budget(expected, worthwhile, self.budget))
-        return trial, Calibration.fit(trials.until(self.days))
+        return trial, last
 
     def _judge(self, name: str, chosen: NDArray[np.bool_]) -> Trial:
         saved = np.where(chosen, self.asked, 0.0).sum(axis=0).reshape(self.days, -1).sum(axis=1)

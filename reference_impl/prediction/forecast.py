@@ -17,7 +17,7 @@ from kryonix_cache.reference_impl.prediction.choice import (
     probability,
     within_budget,
 )
-from kryonix_cache.reference_impl.prediction.history import look_back
+from kryonix_cache.reference_impl.prediction.history import look_back, running_reads
 from kryonix_cache.reference_impl.prediction.model import Forecast, Predicted
 from kryonix_cache.reference_impl.prediction.predictors import (
     PREDICTORS,
@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 
 
 def forecast(
-    demand: Demand, hour: int, *, lifetime_s: float, budget: int, choice: Choice | None = None
+    demand: Demand,
+    hour: int,
+    *,
+    lifetime_s: float,
+    budget: int,
+    choice: Choice | None = None,
+    elapsed: float | None = None,
 ) -> Forecast:
     """Predict what `hour` asks for, from the columns before it alone.
 
@@ -43,12 +49,19 @@ def forecast(
     made from the same demand less than a day ago may be handed on: the back-test is most of the
     work. Odd figures are taken for no read, and nothing is raised for them; with too little to
     learn from, nothing is predicted.
+
+    `elapsed` says that the hour before `hour`, the first after the table, is still running, and
+    which share of it is over: the rest of it is taken for what was expected. Without `elapsed` it
+    is over, and whatever is not in the table was not read.
     """
-    history = look_back(demand, hour)
+    history = look_back(demand, hour if elapsed is None else hour - 1)
     if not math.isfinite(lifetime_s) or lifetime_s <= 0:
-        return _nothing(history, f"A time to live of {lifetime_s} s allows no preload.")
+        return _nothing(history, hour, f"A time to live of {lifetime_s} s allows no preload.")
     if choice is None:
         choice = choose(history, lifetime_s=lifetime_s, budget=budget)
+    happened = history
+    if elapsed is not None:
+        happened, history = _with_running(demand, history, choice.model, elapsed)
     requests = _requests(history)
     if choice.model == NONE or not history.items or budget < 1:
         return Forecast(NONE, hour, (), requests, 0.0, choice.improvement, choice.reason)
@@ -57,15 +70,34 @@ def forecast(
     chances = choice.calibration.apply(probability(expected, lifetime_s))
     known = (history.admitted_from <= last)[:, None]
     chosen = within_budget(expected, known & (chances > PRICE), budget)[:, 0]
-    items = _items(history, choice.model, chosen, expected[:, 0], chances[:, 0])
+    items = _items(happened, choice.model, chosen, expected[:, 0], chances[:, 0])
     confidence = sum(item.probability for item in items) / len(items) if items else 0.0
     return Forecast(
         choice.model, hour, items, requests, confidence, choice.improvement, choice.reason
     )
 
 
-def _nothing(history: History, reason: str) -> Forecast:
-    return Forecast(NONE, history.hour, (), _requests(history), 0.0, None, reason)
+def _with_running(
+    demand: Demand, history: History, model: str, elapsed: float
+) -> tuple[History, History]:
+    """Return the history with the running hour: as far as it went, and as it is expected to end.
+
+    An hour that is half over has not half the demand of others. What it asked for so far counts,
+    for bursts show in it first.
+    """
+    reads, volume = running_reads(demand, history)
+    happened = history.followed_by(reads, volume)
+    left = 1.0 - min(max(elapsed, 0.0), 1.0)
+    last = history.hours
+    expected = np.zeros(len(history.items))
+    if model != NONE and history.items:
+        expected = PREDICTORS[model](Outlook(history, last, last + 1))[:, 0]
+    usual = _requests(history) or 0.0
+    return happened, history.followed_by(reads + left * expected, volume + left * usual)
+
+
+def _nothing(history: History, hour: int, reason: str) -> Forecast:
+    return Forecast(NONE, hour, (), _requests(history), 0.0, None, reason)
 
 
 def _requests(history: History) -> float | None:

@@ -51,6 +51,16 @@ class History:
         """The hour of the first column."""
         return self.hour - self.hours
 
+    def followed_by(self, reads: NDArray[np.float64], volume: float) -> History:
+        """Return the history with one column more: reads of these items in `hour`, and of all."""
+        return History(
+            self.items,
+            self.hour + 1,
+            np.hstack((self.counts, reads[:, None])),
+            np.append(self.volume, volume),
+            self.admitted_from,
+        )
+
 
 def look_back(demand: Demand, hour: int) -> History:
     """Return what was known of the demand before `hour`.
@@ -75,6 +85,16 @@ def look_back(demand: Demand, hour: int) -> History:
         volume,
         admitted[kept],
     )
+
+
+def running_reads(demand: Demand, history: History) -> tuple[NDArray[np.float64], float]:
+    """Return the reads so far of the hour after the table: those of the history's items, of all."""
+    if demand.running is None or demand.running.shape != (len(demand.items),):
+        return np.zeros(len(history.items)), 0.0
+    with np.errstate(invalid="ignore"):
+        reads = np.where(demand.running > 0, np.minimum(demand.running, _MOST_READS), 0.0)
+    of = dict(zip(demand.items, reads.tolist(), strict=True))
+    return np.array([of[item] for item in history.items]), float(reads.sum())
 
 
 def _window(demand: Demand, hour: int) -> NDArray[np.float64]:

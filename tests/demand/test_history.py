@@ -116,6 +116,19 @@ def test_reads_are_learnt_in_any_order(pools: Pools, tenant: str) -> None:
     assert read(pools, tenant) == reads
 
 
+def test_reads_of_the_present_hour_stand_beside_the_table(pools: Pools, tenant: str) -> None:
+    """Counted and learnt ones, of items that the table has; folding leaves them where they are."""
+    some_reads(pools, tenant)
+    learn(pools, tenant, {(LEADS, TODAY + 12 * HOUR): 4.0})
+    count(pools, tenant, NOON, "api-cache:crm.never-before", 2)
+    for _ in range(2):
+        demand, _ = history.load(pools, CONTRACT, tenant, NOON)
+        assert demand.running is not None
+        running = dict(zip(demand.items, demand.running.tolist(), strict=True))
+        assert running == {LEADS: 4.0, USERS: 7.0}
+        assert fold(pools, tenant) == []
+
+
 def test_what_is_learnt_of_the_present_hour_is_there_when_it_is_over(
     pools: Pools, tenant: str
 ) -> None:
@@ -179,7 +192,8 @@ def test_many_tenants_are_read_as_each_alone_is(pools: Pools, tenant: str) -> No
             wanted[USERS, TODAY - DAY] = float(number)
         if number % 2:
             wanted[LEADS, TODAY - 2 * DAY] = float(number)
-        assert cells(together[name][0]) == wanted == read(pools, name)
+        assert together[name].unfolded == bool(number % 3)
+        assert cells(together[name].demand) == wanted == read(pools, name)
 
 
 def test_tenants_are_never_mixed(pools: Pools, tenant: str) -> None:
@@ -514,8 +528,8 @@ def test_a_broken_tenant_stands_in_no_others_way(pools: Pools, tenant: str) -> N
     pools[DATABASE].set(history_key(tenant), "no JSON", ex=100)
     count(pools, f"{tenant}-x", TODAY, USERS, 1)
     found = history.load_many(pools, CONTRACT, [tenant, f"{tenant}-x"], NOON)
-    assert len(found[tenant][1]) == 1
-    assert cells(found[f"{tenant}-x"][0]) == {(USERS, TODAY): 1.0}
+    assert len(found[tenant].problems) == 1
+    assert cells(found[f"{tenant}-x"].demand) == {(USERS, TODAY): 1.0}
 
 
 def test_no_damage_to_a_history_ends_in_a_traceback(tenant: str) -> None:

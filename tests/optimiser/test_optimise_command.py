@@ -132,6 +132,19 @@ def test_the_report_as_json_holds_analyses_changes_and_problems(
     ]
 
 
+def test_text_that_no_terminal_can_show_breaks_no_report(url: str, redis_pools: Pools) -> None:
+    """Half a character in a tenant's settings is valid JSON, and no valid UTF-8."""
+    put_busy_tenant(redis_pools, "acme")
+    hours = '{"days":[1],"note":"\\ud800"}'
+    redis_pools[7].hset("config:tenant:acme", "business_hours", hours)
+
+    done = run("--target", url, "--json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    business = json.loads(done.stdout)["tenants"]["acme"]["analysis"]["business"]
+    assert business["business_hours"] == json.loads(hours)
+
+
 def test_a_dry_run_changes_nothing(url: str, redis_pools: Pools) -> None:
     put_busy_tenant(redis_pools, "acme")
     before = values(redis_pools)

@@ -67,7 +67,10 @@ def outcome(*, known: bool, rules: tuple[Rule, ...] = ()) -> Outcome:
     items = ("api-cache:crm.users", "api-cache:sales.month", "mobile-session:x")
     counts = np.array([[1.0, 1.0], [2.0, 3.0], [9.0, 9.0]])
     changes = tuple(
-        Change(rule, "extended", 1, b"tenant:acme:api:crm:users", AT, AT, "why") for rule in rules
+        Change(rule, "written", 10, b"preload:tenant:acme:crm.users", None, AT, "why")
+        if rule == "preload"
+        else Change(rule, "extended", 1, b"tenant:acme:api:crm:users", AT, AT, "why")
+        for rule in rules
     )
     return Outcome(
         ACME,

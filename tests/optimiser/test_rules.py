@@ -18,6 +18,7 @@ from kryonix_cache.reference_impl.optimiser.rules import (
     extension,
     firing,
     gains,
+    is_due,
     is_fresh,
     is_warm,
     opportunities,
@@ -181,6 +182,12 @@ def test_a_new_value_never_ends_before_the_one_it_replaces(present_ms: int, ttl_
 
 
 def test_an_item_is_fresh_beyond_the_interval_and_warm_from_half_of_its_preload_on() -> None:
+    assert [is_due(RULE, ms) for ms in (GONE, 450_000, 450_001, FOR_EVER)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert [is_fresh(RULE, ms) for ms in (GONE, 900_000, 900_001, FOR_EVER)] == [
         False,
         False,

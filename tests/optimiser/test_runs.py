@@ -21,8 +21,9 @@ from kryonix_cache.reference_impl.errors import (
 )
 from kryonix_cache.reference_impl.optimiser import optimiser as module
 from kryonix_cache.reference_impl.optimiser.errors import MomentInvalidError, OptimiserBusyError
-from kryonix_cache.reference_impl.optimiser.optimiser import ERASED, Optimiser
+from kryonix_cache.reference_impl.optimiser.optimiser import ERASED, NOBODY, Optimiser
 from kryonix_cache.reference_impl.optimiser.undo import undo
+from tests.optimiser.deeds import Interference
 from tests.optimiser.keyspace import AT, CONTRACT, put_answer, put_metrics, put_session
 from tests.seeding.observed import observe
 
@@ -64,12 +65,17 @@ def analysed(report: Report) -> set[str]:
     return {tenant for tenant, each in report.tenants.items() if each.analysis is not None}
 
 
-def learn_mornings(clients: Pools, tenant: str, days: int) -> None:
-    """Note that the dashboard was read at nine on each of so many days before."""
+def learn_mornings(clients: Pools, tenant: str, days: int, *, items: int = 1) -> None:
+    """Note that the dashboard was read at nine on each of so many days before.
+
+    More than one item are the dashboard, and others of their own.
+    """
     nine = AT.replace(hour=9)
+    names = ["crm.dashboard", *(f"crm.e{number}" for number in range(1, items))]
     reads = [
-        Access(tenant, "api-cache", "crm.dashboard", nine - timedelta(days=day), 20)
+        Access(tenant, "api-cache", name, nine - timedelta(days=day), 20)
         for day in range(1, days + 1)
+        for name in names
     ]
     reads += [
         Access(tenant, "api-cache", f"crm.rare{day}", nine - timedelta(days=day, hours=4), 1)
@@ -114,7 +120,29 @@ def test_what_was_asked_for_every_morning_is_there_in_the_morning(
     assert 3590 < redis_pools[10].ttl("preload:tenant:acme:crm.dashboard") <= 3600
     prediction = redis_pools[10].hgetall("prediction:tenant:acme")
     assert prediction[b"next_hour_keys"] == b'["tenant:acme:api:crm:dashboard"]'
+    applied = redis_pools[10].hgetall("ai:recommendations:applied:acme")
+    assert applied[b"preload_strategy"] == b"1 item by the prediction seasonal"
     assert redis_pools[4].hget("ai:patterns:tenant:acme", "peak_hours") == b"[9]"
+
+
+def test_the_runs_of_an_hour_spend_its_whole_budget_on_different_items(
+    redis_pools: Pools, clients: Pools
+) -> None:
+    """Four runs of an hour may keep ten items each, so the forecast names forty for it."""
+    put_metrics(redis_pools, "acme", cache_hit_rate="95")
+    learn_mornings(clients, "acme", 12, items=45)
+    optimiser = Optimiser(CONTRACT, clients, loader=lambda _, item: item)
+    start = AT.replace(hour=8, minute=30)
+    written: list[bytes] = []
+    for quarter in range(4):
+        report = optimiser.optimise(at=start + timedelta(minutes=15 * quarter))
+        kept = [c.key for c in report.tenants["acme"].changes if c.key.startswith(b"preload:")]
+        assert len(kept) == 10
+        written += kept
+
+    assert len(set(written)) == 40
+    prediction = redis_pools[10].hget("prediction:tenant:acme", "next_hour_keys")
+    assert len(json.loads(prediction or b"")) == 40
 
 
 def test_at_another_hour_nothing_is_preloaded(redis_pools: Pools, clients: Pools) -> None:
@@ -260,24 +288,83 @@ def test_a_tenant_of_broken_keys_is_analysed_as_far_as_it_goes(
     assert rules_of(report, "good") == ["api", "api", "mobile", "mobile", "ttl"]
 
 
+def erase(pools: Pools, tenant: str) -> None:
+    for database in range(16):
+        for name in pools[database].scan_iter(match=f"*{tenant}*"):
+            pools[database].unlink(name)
+
+
+def left_of(pools: Pools, tenant: str) -> list[str]:
+    return [name for _, name in observe(pools) if tenant in name]
+
+
 def test_a_tenant_that_is_erased_during_the_run_does_not_come_back(
     redis_pools: Pools, clients: Pools
 ) -> None:
+    """No record, no value for readers, no trail and no mark of it stays."""
     put_busy_tenant(redis_pools, "acme")
+    put_busy_tenant(redis_pools, "beta")
 
     def eraser(tenant: str, item: str) -> object:
-        del tenant
-        for database in range(16):
-            for name in redis_pools[database].scan_iter(match="*acme*"):
-                redis_pools[database].unlink(name)
+        if tenant == "acme":
+            erase(redis_pools, tenant)
         return {"of": item}
 
     report = Optimiser(CONTRACT, clients, loader=eraser).optimise(at=AT)
 
+    erased = report.tenants["acme"]
+    assert (erased.problems[-1].what, erased.changes) == (ERASED, ())
+    assert left_of(redis_pools, "acme") == []
+    assert rules_of(report, "beta") == ["api", "api", "mobile", "mobile", "mobile", "ttl"]
+
+
+def test_what_runs_wrote_does_not_show_that_a_tenant_is_there(
+    redis_server: ServerProcess, redis_pools: Pools, clients: Pools
+) -> None:
+    """Erased between the look and the records, a tenant would come back by them for good."""
+    put_answer(redis_pools, "acme", "crm.leads")
+    Optimiser(CONTRACT, clients).optimise(at=AT)
+    interference = Interference(lambda: erase(redis_pools, "acme"))
+    with Pools(redis_server.endpoint, policy=interference) as watched:
+        report = Optimiser(CONTRACT, watched).optimise(at=AT)
+
+    assert interference.came_in == 1
     assert report.tenants["acme"].problems[-1].what == ERASED
-    left = [name for _, name in observe(redis_pools)]
-    assert not [name for name in left if "patterns" in name or "result" in name]
-    assert not [name for name in left if "prediction" in name or "applied" in name]
+    assert left_of(redis_pools, "acme") == []
+
+
+def test_of_a_tenant_whose_first_key_went_away_earlier_trails_stay(
+    redis_pools: Pools, clients: Pools
+) -> None:
+    """It may be no erasure: what earlier runs changed can be undone still."""
+    put_busy_tenant(redis_pools, "acme")
+    first = Optimiser(CONTRACT, clients).optimise(at=AT)
+    assert "api" in rules_of(first, "acme")
+    for item in ("crm.dashboard", "crm.leads"):
+        put_answer(redis_pools, "acme", item, ttl=700, age=1)
+
+    def loader(tenant: str, item: str) -> object:
+        redis_pools[3].unlink(f"metrics:tenant:{tenant}")
+        return {"of": item}
+
+    later = AT + timedelta(minutes=20)
+    second = Optimiser(CONTRACT, clients, loader=loader).optimise(at=later)
+
+    assert second.tenants["acme"].problems[-1].what == ERASED
+    # The answers are there still, and so are the notes that they were extended.
+    assert redis_pools[1].ttl("tenant:acme:api:crm:dashboard") > 5000
+    undone = undo(CONTRACT, clients, second.run, at=later)
+    assert len(undone.undone) == 2
+    undo(CONTRACT, clients, first.run, at=later)
+
+
+def test_of_nobody_but_runs_nothing_is_written(redis_pools: Pools, clients: Pools) -> None:
+    """Records that an earlier run left keep no tenant alive."""
+    redis_pools[4].hset("ai:patterns:tenant:gone", "peak_hours", "[9]")
+
+    report = Optimiser(CONTRACT, clients).optimise(at=AT)
+
+    assert report.tenants["gone"].problems[-1].what == NOBODY
 
 
 def test_keys_of_no_family_are_counted_and_reported(redis_pools: Pools, clients: Pools) -> None:

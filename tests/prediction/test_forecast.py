@@ -144,6 +144,64 @@ def test_a_long_gap_before_the_hour_ends_what_is_known() -> None:
     assert (said.items, said.confidence) == ((), 0.0)
 
 
+def test_the_running_hour_counts_for_what_it_is_expected_to_end_with() -> None:
+    """Half an hour ahead the next hour is predicted nearly as well as when it begins."""
+    table = seasonal(items=80, days=20, mean=1.5, seed=2)
+    halves = np.random.default_rng(7).binomial(table.counts.astype(np.int64), 0.5)
+    hits = dict.fromkeys(("half over", "without reads", "over"), 0)
+    for column in range(17 * 24, 20 * 24):
+        hour = table.first_hour + column
+        running = halves[:, column - 1].astype(np.float64)
+        known = Demand(table.items, table.first_hour, table.counts[:, : column - 1], running)
+        choice = choice_of(known)
+        asked = {table.items[index] for index in np.flatnonzero(table.counts[:, column])}
+        for name, before, elapsed in (
+            ("half over", known, 0.5),
+            ("without reads", known, None),
+            ("over", table, None),
+        ):
+            said = forecast(
+                before, hour, lifetime_s=LIFETIME_S, budget=20, choice=choice, elapsed=elapsed
+            )
+            assert said.hour == hour
+            hits[name] += sum(item.item in asked for item in said.items)
+    assert hits["half over"] > hits["without reads"]
+    assert hits["half over"] >= 0.98 * hits["over"]
+
+
+def test_a_burst_shows_in_the_running_hour() -> None:
+    counts = np.zeros((3, 14 * 24))
+    counts[:, ::2] = 1.0
+    calm = demand(counts)
+    burst = replace(calm, running=np.array([0.0, 40.0, 0.0]))
+    choice = replace(choice_of(calm), model="recency")
+    before, after = (
+        forecast(
+            each, calm.next_hour + 1, lifetime_s=LIFETIME_S, budget=3, choice=choice, elapsed=0.5
+        )
+        for each in (calm, burst)
+    )
+    expected = {item.item: item.expected for item in before.items}
+    assert after.items[0].item == calm.items[1]
+    assert after.items[0].expected > 1.5 * expected.get(calm.items[1], 0.3)
+    # What is only expected of the running hour was not read: 11 before it, 40 in it.
+    assert "51 times in the last 24 hours" in after.items[0].reason
+
+
+@pytest.mark.parametrize("running", [None, np.array([np.nan, -1.0]), np.zeros(7)])
+def test_odd_reads_of_the_running_hour_break_nothing(running: np.ndarray | None) -> None:
+    table = replace(seasonal(items=2), running=running)
+    said = forecast(table, table.next_hour + 1, lifetime_s=LIFETIME_S, budget=2, elapsed=0.75)
+    plain = forecast(
+        replace(table, running=None),
+        table.next_hour + 1,
+        lifetime_s=LIFETIME_S,
+        budget=2,
+        elapsed=0.75,
+    )
+    assert said == plain
+
+
 def test_a_choice_of_the_same_demand_gives_the_same_forecast() -> None:
     table = seasonal()
     choice = choice_of(table)
