@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
-from hypothesis.internal.conjecture import providers
-from hypothesis.internal.constants_ast import Constants
 
 if TYPE_CHECKING:
     from kryonix_cache.conformance.run import Depth
@@ -46,11 +45,23 @@ SETTINGS = settings(
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-# Hypothesis also draws the constants of the modules that it finds imported and that are installed
-# in no site-packages. So a seed would play other programs after a line of an adapter was changed,
-# and in a checkout others than in an installation. There is no setting for it.
-_constants = Constants()
-providers._get_local_constants = lambda: _constants  # noqa: SLF001 (see above)
+
+
+def _draw_no_constants_of_modules() -> None:
+    # Hypothesis also draws the constants of the modules that it finds imported and that are
+    # installed in no site-packages. So a seed would play other programs after a line of an adapter
+    # was changed, and in a checkout others than in an installation. There is no setting for it, and
+    # a version that has another way inside must not keep the suite from running.
+    try:
+        providers = import_module("hypothesis.internal.conjecture.providers")
+        constants = import_module("hypothesis.internal.constants_ast").Constants()
+    except (ImportError, AttributeError):
+        return
+    if hasattr(providers, "_get_local_constants"):
+        vars(providers)["_get_local_constants"] = lambda: constants
+
+
+_draw_no_constants_of_modules()
 
 _NIGHTLY = 4
 
