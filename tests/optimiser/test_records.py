@@ -21,7 +21,7 @@ from kryonix_cache.reference_impl.optimiser.analysis import (
     SdkUse,
 )
 from kryonix_cache.reference_impl.optimiser.facts import TenantFacts
-from kryonix_cache.reference_impl.optimiser.presence import is_there
+from kryonix_cache.reference_impl.optimiser.presence import who_is_there
 from kryonix_cache.reference_impl.optimiser.records import Outcome, Records, number
 from kryonix_cache.reference_impl.optimiser.report import Change
 from kryonix_cache.reference_impl.prediction.model import Forecast, Predicted
@@ -206,8 +206,13 @@ def test_one_missing_lasting_key_shows_that_a_tenant_is_being_erased(redis_pools
     put_metrics(redis_pools, "acme", cache_hit_rate="80")
     here, gone = (3, b"metrics:tenant:acme"), (7, b"config:tenant:acme")
 
-    assert is_there(redis_pools, TenantFacts(ACME, 2, anchors=(here,), anchored=True))
-    assert not is_there(redis_pools, TenantFacts(ACME, 2, anchors=(here, gone), anchored=True))
+    assert who_is_there(redis_pools, [TenantFacts(ACME, 2, anchors=(here,), anchored=True)]) == {
+        ACME
+    }
+    assert (
+        who_is_there(redis_pools, [TenantFacts(ACME, 2, anchors=(here, gone), anchored=True)])
+        == set()
+    )
 
 
 def test_of_keys_that_expire_one_that_is_left_shows_that_a_tenant_is_there(
@@ -216,5 +221,5 @@ def test_of_keys_that_expire_one_that_is_left_shows_that_a_tenant_is_there(
     put_metrics(redis_pools, "acme", cache_hit_rate="80")
     here, gone = (3, b"metrics:tenant:acme"), (7, b"config:tenant:acme")
 
-    assert is_there(redis_pools, TenantFacts(ACME, 2, anchors=(gone, here)))
-    assert not is_there(redis_pools, TenantFacts(ACME, 2, anchors=(gone,)))
+    assert who_is_there(redis_pools, [TenantFacts(ACME, 2, anchors=(gone, here))]) == {ACME}
+    assert who_is_there(redis_pools, [TenantFacts(ACME, 2, anchors=(gone,))]) == set()
