@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kryonix_cache.reference_impl.optimiser.report import Change
 from kryonix_cache.reference_impl.optimiser.rules import FOR_EVER, GONE, extension, is_short
@@ -119,10 +119,8 @@ class Extending:
         if not short:
             return set()
         (newest,) = self._turn.accepted(connection.exchange([self._trail.newest(_NEWEST)]))
-        entries = map(self._trail.read, cast("list[bytes]", newest))
-        grown = list(
-            {it.change.key for it in entries if it and self._may_live_on(it, view)} - short
-        )
+        entries = self._trail.entries(newest)
+        grown = list({it.change.key for _, it in entries if self._may_live_on(it, view)} - short)
         replies = connection.exchange([(b"PTTL", key) for key in grown]) if grown else []
         return {
             key

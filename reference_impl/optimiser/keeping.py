@@ -112,9 +112,8 @@ class Keeping:
         with bulk(turn.clients[self._database]) as connection:
             (raws,) = connection.exchange([self._trail.newest(newest)])
         recent: set[bytes] = set()
-        for raw in reversed(raws if isinstance(raws, list) else []):
-            entry = self._trail.read(cast("bytes", raw))
-            if entry is None or entry.undone_at is not None:
+        for _, entry in self._trail.entries(raws):
+            if entry.undone_at is not None:
                 continue
             if abs(turn.clock.at - entry.at) >= window:
                 break

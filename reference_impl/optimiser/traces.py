@@ -9,7 +9,7 @@ exact also where the run of this tenant ended early.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kryonix_cache.reference_impl.connection import bulk
 from kryonix_cache.reference_impl.optimiser import trail as trails
@@ -59,11 +59,7 @@ class Traces:
     ) -> list[Command]:
         trail = Trail(self._contract, facts.tenant, database)
         (raws,) = connection.exchange([trail.newest(_NEWEST)])
-        entries = [
-            (raw, entry)
-            for raw in cast("list[bytes]", raws if isinstance(raws, list) else [])
-            if (entry := trail.read(raw)) is not None and entry.run == self._run
-        ]
+        entries = [(raw, entry) for raw, entry in trail.entries(raws) if entry.run == self._run]
         written = [entry.change.key for _, entry in entries if entry.change.action == "written"]
         extended = [entry.change.key for _, entry in entries if entry.change.action == "extended"]
         answers = [*extended, *(hot.key for hot in facts.hottest)]

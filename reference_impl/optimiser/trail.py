@@ -17,9 +17,10 @@ from kryonix_cache.reference_impl.errors import FormatError
 from kryonix_cache.reference_impl.optimiser.report import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from kryonix_cache.reference_impl.bulk import Reply
     from kryonix_cache.reference_impl.connection import Command
     from kryonix_cache.reference_impl.contract import Contract
     from kryonix_cache.reference_impl.contract.model import TenantId
@@ -93,6 +94,13 @@ class Trail:
     def newest(self, count: int) -> Command:
         """Return the command that reads so many entries, the newest last."""
         return (b"LRANGE", self.key, b"%d" % -count, b"-1")
+
+    def entries(self, reply: Reply) -> Iterator[tuple[bytes, Entry]]:
+        """Yield what can be read of a reply to `newest`, with its bytes, the newest first."""
+        for raw in reversed(cast("list[bytes]", reply if isinstance(reply, list) else [])):
+            entry = self.read(raw)
+            if entry is not None:
+                yield raw, entry
 
     def replace(self, index: int, entry: Entry) -> Command:
         """Return the command that writes an entry anew."""

@@ -59,14 +59,6 @@ class Trials:
 
         return Trials(before(self.number), before(self.predicted), before(self.true))
 
-    def until(self, group: int) -> Trials:
-        """Return the trials of the groups before one, together."""
-        return Trials(
-            self.number[:group].sum(axis=0),
-            self.predicted[:group].sum(axis=0),
-            self.true[:group].sum(axis=0),
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
@@ -76,15 +68,13 @@ class Calibration:
     measured: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, trials: Trials) -> Self:
-        """Fit to the trials of one group; without any the probability stands as stated."""
-        stated, measured, weight = _measured(trials)
-        return cls(stated, _rising(measured, weight))
-
-    @classmethod
     def fit_each(cls, trials: Trials) -> list[Self]:
-        """Fit to the trials of each group by itself; cheaper than one after the other."""
-        stated, measured, weight = _measured(trials)
+        """Fit to the trials of each group by itself; without any a probability stands as stated."""
+        stated = np.where(
+            trials.number > 0, trials.predicted / np.maximum(trials.number, 1.0), _MIDDLES
+        )
+        weight = trials.number + _PRIOR_TRIALS
+        measured = (trials.true + _PRIOR_TRIALS * stated) / weight
         rows = zip(stated, measured, weight, strict=True)
         return [cls(said, _rising(found, heavy)) for said, found, heavy in rows]
 
@@ -110,16 +100,6 @@ class Calibration:
             return 0.0
         # `interp` wants a rising sequence; of a flat step it takes the end.
         return float(np.interp(wanted, self.measured, self.stated))
-
-
-def _measured(
-    trials: Trials,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    stated = np.where(
-        trials.number > 0, trials.predicted / np.maximum(trials.number, 1.0), _MIDDLES
-    )
-    weight = trials.number + _PRIOR_TRIALS
-    return stated, (trials.true + _PRIOR_TRIALS * stated) / weight, weight
 
 
 def _rising(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

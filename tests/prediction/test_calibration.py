@@ -14,7 +14,7 @@ from kryonix_cache.reference_impl.prediction.calibration import BINS, Calibratio
 
 def calibrated(stated: np.ndarray, true: np.ndarray) -> Calibration:
     trials = Trials.count(stated, true, np.zeros(stated.size, dtype=np.int64))
-    return Calibration.fit(trials.until(1))
+    return Calibration.fit_each(trials.running)[1]
 
 
 def test_what_promises_too_much_is_corrected() -> None:
